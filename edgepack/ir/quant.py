@@ -1,0 +1,91 @@
+"""Quantization parameters, after the TFLite 8-bit quantization specification.
+
+real = scale * (q - zero_point), per tensor or per channel along `axis`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.ir.dtypes import Array, DType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantParams:
+    """How the integers of one value stand for real numbers.
+
+    `scale` is float32 [1] or [channels], every element finite and > 0; `zero_point` is int64 of the
+    same length; `axis` names the channel dimension, None for per-tensor.
+    Raises ValueError when these do not hold.
+    """
+
+    scale: npt.NDArray[np.float32]
+    zero_point: npt.NDArray[np.int64]
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale.ndim != 1 or self.scale.shape != self.zero_point.shape or not self.scale.size:
+            raise ValueError(
+                f"scale {self.scale.shape} and zero_point {self.zero_point.shape} must be equal 1-D"
+            )
+        if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            raise ValueError("every scale must be finite and greater than zero")
+        if self.axis is None and self.scale.size != 1:
+            raise ValueError(f"per-tensor parameters have one scale, not {self.scale.size}")
+
+    @classmethod
+    def per_tensor(cls, scale: float, zero_point: int = 0) -> QuantParams:
+        """One scale and zero point for the whole tensor."""
+        return cls(np.array([scale], np.float32), np.array([zero_point], np.int64))
+
+    @classmethod
+    def per_channel(
+        cls, scale: npt.ArrayLike, axis: int, zero_point: npt.ArrayLike = 0
+    ) -> QuantParams:
+        """One scale for each index along `axis`; `zero_point` is broadcast (0: symmetric)."""
+        scales = np.asarray(scale, np.float32)
+        zeros = np.broadcast_to(np.asarray(zero_point, np.int64), scales.shape).copy()
+        return cls(scales, zeros, axis)
+
+    @property
+    def is_per_tensor(self) -> bool:
+        """Whether one scale serves the whole tensor."""
+        return self.axis is None
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, QuantParams)
+            and self.axis == other.axis
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.axis, self.scale.tobytes(), self.zero_point.tobytes()))
+
+    def moved(self, axis: int | None) -> QuantParams:
+        """The same parameters with the channels along another axis (after a transpose)."""
+        return QuantParams(self.scale, self.zero_point, axis)
+
+    def quantize(self, real: Array, dtype: DType) -> Array:
+        """Nearest integers (ties to even) of `real`, saturated to `dtype`; any shape."""
+        low, high = dtype.limits
+        scale, zero = self._broadcast(real.ndim)
+        q = np.rint(real.astype(np.float64) / scale) + zero
+        return np.clip(q, low, high).astype(dtype.numpy)
+
+    def dequantize(self, q: Array) -> npt.NDArray[np.float32]:
+        """The float32 numbers that the integers `q` stand for; any shape."""
+        scale, zero = self._broadcast(q.ndim)
+        return ((q.astype(np.int64) - zero) * scale).astype(np.float32)
+
+    def _broadcast(self, rank: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        shape = [1] * rank
+        if self.axis is not None:
+            shape[self.axis] = self.scale.size
+        elif rank == 0:
+            return self.scale.astype(np.float64)[0], self.zero_point[0]
+        return self.scale.astype(np.float64).reshape(shape), self.zero_point.reshape(shape)

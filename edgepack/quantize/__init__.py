@@ -1,0 +1,1 @@
+"""Quantization: ranges in, parameters on the values of a graph out."""

@@ -1,0 +1,1 @@
+"""Readers: a model file in, a graph out."""

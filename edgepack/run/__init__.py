@@ -1,0 +1,1 @@
+"""Runtimes behind one protocol: give arrays for the inputs, get arrays for the outputs."""

@@ -1,0 +1,38 @@
+"""The protocol of every runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgepack.ir import Array, DType, QuantParams
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """An input or output as the runtime declares it; `quant` is None for real numbers."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    quant: QuantParams | None = None
+
+
+class Runtime(Protocol):
+    """A model loaded in some runtime.
+
+    `run` takes one array per input, in the declared shapes and dtypes (already quantized where the
+    input is integer), and returns one array per output, in the declared order.
+    """
+
+    @property
+    def inputs(self) -> Sequence[TensorInfo]:
+        """What `run` takes."""
+
+    @property
+    def outputs(self) -> Sequence[TensorInfo]:
+        """What `run` returns."""
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """One inference."""

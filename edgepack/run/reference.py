@@ -1,0 +1,67 @@
+"""The reference executor: the numpy kernels, node by node.
+
+Float graphs in float32; quantized ones with the same bits as TFLite's reference kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgepack import kernels
+from edgepack.errors import BadData, Finding, Unsupported
+from edgepack.ir import Array, Graph, Node
+from edgepack.run.base import TensorInfo
+
+
+class ReferenceRuntime:
+    """A graph, run by the reference kernels; every node is looked up on construction.
+
+    Raises Unsupported with all nodes that have no kernel.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.inputs = [TensorInfo(v.name, v.shape, v.dtype, v.quant) for v in graph.inputs]
+        self.outputs = [TensorInfo(v.name, v.shape, v.dtype, v.quant) for v in graph.outputs]
+        missing = [node for node in graph.nodes if kernels.find(node) is None]
+        if missing:
+            raise Unsupported(
+                "the reference executor lacks these operators",
+                [Finding(n.name, n.op, str(n.output.dtype), "no kernel") for n in missing],
+            )
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """One inference; see `Runtime.run`."""
+        env = self._execute(inputs, keep=False)
+        return [env[id(v)] for v in self.graph.outputs]
+
+    def run_all(self, inputs: Sequence[Array]) -> Mapping[str, Array]:
+        """One inference; every value that was fed or computed, by name."""
+        env = self._execute(inputs, keep=True)
+        return {v.name: env[id(v)] for v in self.graph.values() if id(v) in env and not v.is_const}
+
+    def _execute(self, inputs: Sequence[Array], *, keep: bool) -> dict[int, Array]:
+        env = {id(v): v.const for v in self.graph.constants()}
+        for value, array in zip(self.graph.inputs, inputs, strict=True):
+            if array.shape != value.shape or array.dtype != value.dtype.numpy:
+                raise BadData(
+                    f"input {value.name} takes {value.dtype}{list(value.shape)}, "
+                    f"not {array.dtype}{list(array.shape)}"
+                )
+            env[id(value)] = array
+        last_reader = self._last_readers()
+        for node in self.graph.nodes:
+            results = kernels.call(node, [None if v is None else env[id(v)] for v in node.inputs])
+            env.update((id(v), array) for v, array in zip(node.outputs, results, strict=True))
+            if not keep:
+                for value in node.present_inputs:
+                    if last_reader[id(value)] is node:
+                        env.pop(id(value), None)
+        return env
+
+    def _last_readers(self) -> dict[int, Node | None]:
+        readers: dict[int, Node | None] = {}
+        for node in self.graph.nodes:
+            readers.update((id(v), node) for v in node.present_inputs)
+        readers.update((id(v), None) for v in self.graph.outputs)
+        return readers

@@ -1,0 +1,193 @@
+"""Collects tensors, buffers and operators, and packs them into a flatbuffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value
+from edgepack.schema import tflite as fmt
+from edgepack.writers.registry import Lowerings
+
+_ALIGNMENT: Final = 16  # of constant data in the file, as the schema asks
+_SCHEMA_VERSION: Final = 3
+
+
+class TFLiteBuilder:
+    """One model being written: `emit` adds an operator, `finish` returns the file."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._s = fmt.schema()
+        self._graph = graph
+        self._tensors: list[Any] = []
+        self._index: dict[int, int] = {}
+        self._keep: list[Value] = []  # ids in _index stay valid while the values live
+        self._buffers: list[Array | None] = [None]  # buffer 0 is the empty one, by the format
+        self._buffer_index: dict[tuple[str, bytes], int] = {}
+        self._codes: dict[tuple[str, int, str], int] = {}
+        self._operators: list[Any] = []
+        for value in [*graph.inputs, *graph.outputs]:
+            self.tensor(value)
+
+    # -- called by lowerings -----------------------------------------------------------------------
+
+    def emit(
+        self,
+        builtin: str,
+        node: Node,
+        *,
+        inputs: Sequence[Value | None] | None = None,
+        outputs: Sequence[Value] | None = None,
+        version: int = 1,
+        options: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Add the operator `builtin`; its inputs and outputs are the node's unless given.
+
+        `options` is the schema's table ("Conv2DOptions") and `fields` its members in snake case
+        (stride_h); every field of the table may be left at the schema's default.
+        """
+        operator = self._s.OperatorT()
+        operator.opcodeIndex = self._code(builtin, version)
+        operator.inputs = self._indices(node.inputs if inputs is None else inputs)
+        operator.outputs = self._indices(node.outputs if outputs is None else outputs)
+        if options is not None:
+            operator.builtinOptionsType = getattr(self._s.BuiltinOptions, options)
+            operator.builtinOptions = self._options(options, fields)
+        self._operators.append(operator)
+
+    def constant(self, name: str, data: Array | Sequence[Any], dtype: DType = DType.INT32) -> Value:
+        """A constant that only the format needs (a permutation, a shape)."""
+        array = np.asarray(data, dtype.numpy)
+        return Value(name, array.shape, dtype, None, array)
+
+    def tensor(self, value: Value) -> int:
+        """The tensor index of `value`, added at first sight."""
+        if id(value) not in self._index:
+            self._index[id(value)] = len(self._tensors)
+            self._keep.append(value)
+            self._tensors.append(self._tensor(value))
+        return self._index[id(value)]
+
+    # -- finishing ---------------------------------------------------------------------------------
+
+    def finish(self, description: str) -> bytes:
+        """The file's bytes; the same graph always gives the same ones."""
+        import flatbuffers
+
+        model = self._s.ModelT()
+        model.version = _SCHEMA_VERSION
+        model.description = description
+        model.operatorCodes = [self._operator_code(*key) for key in self._codes]
+        model.subgraphs = [self._subgraph()]
+        model.signatureDefs = [self._signature()]
+        model.buffers = [_AlignedBuffer(self._s, data) for data in self._buffers]
+        builder = flatbuffers.Builder(sum(b.nbytes for b in self._buffers if b is not None) + 65536)
+        builder.Finish(model.Pack(builder), fmt.IDENTIFIER)
+        return bytes(builder.Output())
+
+    def _subgraph(self) -> Any:
+        subgraph = self._s.SubGraphT()
+        subgraph.name = "main"
+        subgraph.tensors = self._tensors
+        subgraph.operators = self._operators
+        subgraph.inputs = self._indices(self._graph.inputs)
+        subgraph.outputs = self._indices(self._graph.outputs)
+        return subgraph
+
+    def _signature(self) -> Any:
+        signature = self._s.SignatureDefT()
+        signature.signatureKey = "serving_default"
+        signature.subgraphIndex = 0
+        signature.inputs = [self._tensor_map(v) for v in self._graph.inputs]
+        signature.outputs = [self._tensor_map(v) for v in self._graph.outputs]
+        return signature
+
+    def _tensor_map(self, value: Value) -> Any:
+        entry = self._s.TensorMapT()
+        entry.name, entry.tensorIndex = value.name, self.tensor(value)
+        return entry
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def _indices(self, values: Sequence[Value | None]) -> Any:
+        return np.array([-1 if v is None else self.tensor(v) for v in values], np.int32)
+
+    def _code(self, builtin: str, version: int, custom: str = "") -> int:
+        return self._codes.setdefault((builtin, version, custom), len(self._codes))
+
+    def _operator_code(self, builtin: str, version: int, custom: str) -> Any:
+        code = self._s.OperatorCodeT()
+        code.builtinCode = getattr(self._s.BuiltinOperator, builtin)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)  # what old runtimes read
+        code.version = version
+        code.customCode = custom or None
+        return code
+
+    def _options(self, table: str, fields: dict[str, Any]) -> Any:
+        options = getattr(self._s, table + "T")()
+        for name, value in fields.items():
+            head, *rest = name.split("_")
+            member = head + "".join(part.capitalize() for part in rest)
+            if not hasattr(options, member):
+                raise AttributeError(f"{table} has no member {member}")
+            setattr(options, member, value)
+        return options
+
+    def _tensor(self, value: Value) -> Any:
+        tensor = self._s.TensorT()
+        tensor.name = value.name
+        tensor.shape = np.array(value.shape, np.int32)
+        tensor.hasRank = True
+        tensor.type = fmt.tensor_type(value.dtype)
+        tensor.buffer = 0 if value.data is None else self._buffer(value.data, value.dtype)
+        tensor.quantization = None if value.quant is None else self._quantization(value.quant)
+        return tensor
+
+    def _quantization(self, quant: QuantParams) -> Any:
+        record = self._s.QuantizationParametersT()
+        record.scale = quant.scale
+        record.zeroPoint = quant.zero_point
+        record.quantizedDimension = quant.axis or 0
+        return record
+
+    def _buffer(self, data: Array, dtype: DType) -> int:
+        raw = _packed_bytes(data, dtype)
+        key = (str(dtype), raw.tobytes())
+        if key not in self._buffer_index:
+            self._buffer_index[key] = len(self._buffers)
+            self._buffers.append(raw)
+        return self._buffer_index[key]
+
+
+lowers: Lowerings[TFLiteBuilder] = Lowerings("TFLite")
+
+
+def _packed_bytes(data: Array, dtype: DType) -> Array:
+    if dtype is DType.INT4:
+        flat = np.append(data.reshape(-1), np.zeros(data.size % 2, data.dtype)).astype(np.uint8)
+        return (flat[0::2] & 0x0F) | (flat[1::2] << 4)
+    return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+
+
+class _AlignedBuffer:
+    """A BufferT whose data starts at a multiple of 16; the generated code aligns to one byte."""
+
+    def __init__(self, schema: Any, data: Array | None) -> None:
+        self._s = schema
+        self._data = data
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802  (the generated code's name)
+        offset = None
+        if self._data is not None:
+            builder.StartVector(1, self._data.size, _ALIGNMENT)
+            start = builder.head - self._data.size
+            builder.head = start
+            builder.Bytes[start : start + self._data.size] = self._data.tobytes()
+            offset = builder.EndVector()
+        self._s.BufferStart(builder)
+        if offset is not None:
+            self._s.BufferAddData(builder, offset)
+        return int(self._s.BufferEnd(builder))

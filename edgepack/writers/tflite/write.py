@@ -1,0 +1,18 @@
+"""From a legalized graph to the bytes of a `.tflite` file."""
+
+from __future__ import annotations
+
+from edgepack.ir import Graph
+from edgepack.writers.tflite import convolution, dense, elementwise, shape  # noqa: F401 (register)
+from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
+
+
+def write_tflite(graph: Graph, description: str = "edgepack") -> bytes:
+    """The file for a graph that `edgepack.passes.legalize_tflite` has prepared.
+
+    Deterministic: equal graphs give equal bytes. Raises Unsupported with every node that has no
+    TFLite operator.
+    """
+    out = TFLiteBuilder(graph)
+    lowers.apply(graph, out)
+    return out.finish(description)
