@@ -25,7 +25,7 @@ def depthwise_conv2d(node: Node) -> int:
 def conv_transpose2d(node: Node) -> int:
     """Each input element meets every filter tap of its group once."""
     out_channels, *kernel, _ = node.input(1).shape
-    return node.input(0).size * math.prod(kernel) * out_channels // node.attrs["groups"]
+    return int(node.input(0).size * math.prod(kernel) * out_channels // node.attrs["groups"])
 
 
 def fully_connected(node: Node) -> int:
