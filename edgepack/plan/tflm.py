@@ -72,7 +72,7 @@ class _Setup:
     peak: int = 0
 
     def note_peak(self, head: int) -> None:
-        self.peak = max(self.peak, align_up(head, ALIGNMENT) + self.tail.used)
+        self.peak = max(self.peak, head + self.tail.used)
 
 
 def plan_tflm(
@@ -133,7 +133,8 @@ def _prepare_ops(model: MicroModel, kernels: KernelBuild, setup: _Setup) -> None
         row = KERNELS.get(op.kind, _NO_KERNEL)
         for request in row.prepare(call):
             _take_request(request, index, setup)
-        setup.note_peak(_requests_bytes(setup) + _temporary_bytes(model, op, setup.layouts))
+        temporary = row.looks * _temporary_bytes(model, op, setup.layouts)
+        setup.note_peak(_requests_bytes(setup) + temporary)
 
 
 def _take_request(request: Request, op_index: int, setup: _Setup) -> None:

@@ -378,17 +378,21 @@ def lstm(call: Call) -> Iterator[Request]:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One row of the kernel table; layouts are empty where nothing is allocated."""
+    """One row of the kernel table; layouts are empty where nothing is allocated.
+
+    `looks` is how often prepare opens temporary records of its tensors, which are freed together.
+    """
 
     op_data: str = ""
     params: str = ""
     prepare: Prepare = nothing
     cmsis_op_data: str = ""  # empty: as op_data
+    looks: int = 1
 
 
 _COMPARISON = Kernel("7i b")
-_REDUCE_SUM = Kernel("11i", "b", mean_or_sum)
-_REDUCE_MAX = Kernel("11i", "b", min_or_max)
+_REDUCE_SUM = Kernel("11i", "b", mean_or_sum, looks=2)
+_REDUCE_MAX = Kernel("11i", "b", min_or_max, looks=2)
 
 # Options (params): lite/core/c/builtin_op_data.h as parsed by core/api/flatbuffer_conversions.cc
 KERNELS: dict[str, Kernel] = {
@@ -404,12 +408,12 @@ KERNELS: dict[str, Kernel] = {
     "BROADCAST_TO": Kernel(),
     "CAST": Kernel(params="2e"),
     "CEIL": Kernel(),
-    "CONCATENATION": Kernel("i 2p 3i ?10i", "i e"),
-    "CONV_2D": Kernel("{Conv}", "e 2i e 2i e", conv, "{Conv} i"),
+    "CONCATENATION": Kernel("i 2p 3i ?10i", "i e", looks=2),
+    "CONV_2D": Kernel("{Conv}", "e 2i e 2i e", conv, "{Conv} i", looks=2),
     "COS": Kernel(),
     "CUMSUM": Kernel(params="2b", prepare=cumsum),
     "DEPTH_TO_SPACE": Kernel(params="i", prepare=writable_dims),
-    "DEPTHWISE_CONV_2D": Kernel("{Conv}", "e 3i e 2i", depthwise_conv, "{Conv} i"),
+    "DEPTHWISE_CONV_2D": Kernel("{Conv}", "e 3i e 2i", depthwise_conv, "{Conv} i", looks=2),
     "DEQUANTIZE": Kernel("{DequantizationParams} 3i"),
     "DIV": Kernel("7i", "e"),
     "DYNAMIC_UPDATE_SLICE": Kernel(),
@@ -456,7 +460,7 @@ KERNELS: dict[str, Kernel] = {
     "REDUCE_ALL": _REDUCE_MAX,
     "REDUCE_MAX": _REDUCE_MAX,
     "REDUCE_MIN": _REDUCE_MAX,
-    "RELU": Kernel("4i"),
+    "RELU": Kernel("b 2i 4i"),  # ReluParams derives from ActivationParams
     "RELU6": Kernel("2i"),
     "RESHAPE": Kernel(params="9i"),
     "RESIZE_BILINEAR": Kernel(params="2b"),
@@ -481,10 +485,10 @@ KERNELS: dict[str, Kernel] = {
     "SUB": Kernel("b 12i", "e b"),
     "SUM": _REDUCE_SUM,
     "SVDF": Kernel("9i", "i e b", svdf, "9i p"),
-    "TANH": Kernel("4i"),
+    "TANH": Kernel("4i", looks=2),
     "TRANSPOSE": Kernel(),
     "TRANSPOSE_CONV": Kernel(
-        "{ConvParams} i ?2i i 2p", "e 2i 2e", transpose_conv, "{ConvParams} 3i 2p"
+        "{ConvParams} i ?2i i 2p", "e 2i 2e", transpose_conv, "{ConvParams} 3i 2p", 2
     ),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Kernel("{Lstm}", "e 2i 3b", lstm, "{CmsisLstm}"),
     "UNPACK": Kernel(params="2i"),
