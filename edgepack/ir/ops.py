@@ -139,9 +139,9 @@ OPS: Final[Mapping[str, Op]] = {
     "BatchToSpace": Op("batch dimension to blocks of pixels, NHWC", "x",
                        shapes.batch_to_space, {"block": REQUIRED, "crop": REQUIRED}, SAME),
     # -- activations -------------------------------------------------------------------------------
-    "Relu": _unary("max(x, 0)", SAME),
-    "Relu6": _unary("min(max(x, 0), 6)", SAME),
-    "ReluN1To1": _unary("min(max(x, -1), 1)", SAME),
+    "Relu": _unary("max(x, 0)"),
+    "Relu6": _unary("min(max(x, 0), 6)"),
+    "ReluN1To1": _unary("min(max(x, -1), 1)"),
     "Clip": _unary("min(max(x, min), max)", SAME, min=REQUIRED, max=REQUIRED),
     "LeakyRelu": _unary("x, or alpha * x where negative", alpha=REQUIRED),
     "PRelu": Op("x, or alpha * x where negative; alpha broadcasts", "x alpha", shapes.elementwise),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgepack.errors import BadModel
 from edgepack.ir import Array, DType, QuantParams
 
 
@@ -36,3 +37,11 @@ class Runtime(Protocol):
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference."""
+
+
+def dtype_named(name: str) -> DType:
+    """The element type that numpy or a runtime calls `name`. Raises BadModel for strings."""
+    try:
+        return DType(name)
+    except ValueError as problem:
+        raise BadModel(f"inputs and outputs of type {name} are not supported") from problem

@@ -1,0 +1,60 @@
+"""What calibration saw of each value: extremes, and a bounded sample of its elements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.ir import Array
+
+SAMPLE_SIZE: Final = 8192  # elements kept per value; memory does not grow with the data
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Running extremes of one value and a sample spread evenly over all that it has seen.
+
+    Every update brings an evenly strided part of the array. When the sample is full, every second
+    element is dropped and later arrays are read twice as sparsely, so old and new ones weigh alike.
+    """
+
+    low: float = np.inf
+    high: float = -np.inf
+    count: int = 0
+    _parts: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    _kept: int = 0
+    _step: int = 0
+
+    def update(self, array: Array) -> None:
+        """Take one sample's array, any shape, finite float32."""
+        flat = array.reshape(-1)
+        if not flat.size:
+            return
+        self.low = min(self.low, float(flat.min()))
+        self.high = max(self.high, float(flat.max()))
+        self.count += flat.size
+        self._step = self._step or max(1, flat.size * 16 // SAMPLE_SIZE)
+        # the offset moves on, so that the same positions are not read every time
+        part = flat[self.count % self._step :: self._step].astype(np.float32)
+        self._parts.append(part)
+        self._kept += part.size
+        if self._kept > SAMPLE_SIZE:
+            self._thin()
+
+    def _thin(self) -> None:
+        self._parts = [self.sample[::2].copy()]
+        self._kept = self._parts[0].size
+        self._step *= 2
+
+    @property
+    def sample(self) -> npt.NDArray[np.float32]:
+        """Some of the elements seen, [at most SAMPLE_SIZE], in the order of arrival."""
+        return np.concatenate(self._parts) if self._parts else np.zeros(0, np.float32)
+
+
+# Statistics of each value by its name.
+StatisticsTable = Mapping[str, Statistics]
