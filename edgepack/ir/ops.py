@@ -92,6 +92,8 @@ def _spatial(**attrs: Any) -> dict[str, Any]:
 
 _WINDOW = {"stride": (1, 1), "pad": ((0, 0), (0, 0))}  # pad: ((top, bottom), (left, right))
 _CONV = {**_WINDOW, "dilation": (1, 1), "activation": "none"}
+_CONV3D = {"stride": (1, 1, 1), "pad": ((0, 0), (0, 0), (0, 0)), "dilation": (1, 1, 1),
+           "activation": "none", "groups": 1}  # fmt: skip
 _POOL = {"kernel": REQUIRED, **_WINDOW, "activation": "none"}
 _REDUCE = {"axes": REQUIRED, "keepdims": False}
 _RESIZE = {"size": REQUIRED, "align_corners": False, "half_pixel": False}
@@ -111,14 +113,20 @@ def _compare(doc: str) -> Op:
 
 OPS: Final[Mapping[str, Op]] = {
     # -- convolution and dense ---------------------------------------------------------------------
-    "Conv2d": Op("2-D convolution, weights OHWI", "x w b?", shapes.conv2d,
+    "Conv2d": Op("2-D convolution, weights OHWI", "x w b?", shapes.convolution,
                  _spatial(**_CONV, groups=1), WEIGHTED, macs.conv2d),
     "DepthwiseConv2d": Op("one filter per channel, weights 1HW(C*M)", "x w b?",
                           shapes.depthwise_conv2d, _spatial(**_CONV), WEIGHTED_LAST,
                           macs.depthwise_conv2d),
     "ConvTranspose2d": Op("transposed convolution, weights OHWI", "x w b?",
-                          shapes.conv_transpose2d,
+                          shapes.transposed_convolution,
                           _spatial(**_CONV, output_pad=(0, 0), groups=1), WEIGHTED,
+                          macs.conv_transpose2d),
+    "Conv3d": Op("3-D convolution, NDHWC, weights ODHWI", "x w b?", shapes.convolution,
+                 _spatial(**_CONV3D), FLOAT, macs.conv2d),
+    "ConvTranspose3d": Op("transposed 3-D convolution, NDHWC, weights ODHWI", "x w b?",
+                          shapes.transposed_convolution,
+                          _spatial(**_CONV3D, output_pad=(0, 0, 0)), FLOAT,
                           macs.conv_transpose2d),
     "FullyConnected": Op("x [..., in] times weights [out, in]", "x w b?", shapes.fully_connected,
                          {"activation": "none"}, WEIGHTED, macs.fully_connected),
@@ -142,6 +150,7 @@ OPS: Final[Mapping[str, Op]] = {
     "Relu": _unary("max(x, 0)"),
     "Relu6": _unary("min(max(x, 0), 6)"),
     "ReluN1To1": _unary("min(max(x, -1), 1)"),
+    "Relu0To1": _unary("min(max(x, 0), 1)", SAME),
     "Clip": _unary("min(max(x, min), max)", SAME, min=REQUIRED, max=REQUIRED),
     "LeakyRelu": _unary("x, or alpha * x where negative", alpha=REQUIRED),
     "PRelu": Op("x, or alpha * x where negative; alpha broadcasts", "x alpha", shapes.elementwise),
@@ -179,6 +188,7 @@ OPS: Final[Mapping[str, Op]] = {
     "Pow": _binary("a to the b", FLOAT),
     "FloorDiv": _binary("floor(a / b)", FLOAT),
     "FloorMod": _binary("a - b * floor(a / b)", FLOAT),
+    "Atan2": _binary("angle of the point (b, a)", FLOAT),
     "SquaredDifference": _binary("(a - b) squared"),
     "LogicalAnd": _binary("a and b", INTEGER),
     "LogicalOr": _binary("a or b", INTEGER),
@@ -229,6 +239,8 @@ OPS: Final[Mapping[str, Op]] = {
     "OneHot": Op("on at the index, off elsewhere", "indices", shapes.one_hot,
                  {"depth": REQUIRED, "axis": -1, "on": 1.0, "off": 0.0, "to": "float32"}, FLOAT),
     "Reverse": Op("last to first along axes", "x", shapes.same, {"axes": REQUIRED}, SAME),
+    "DynamicUpdateSlice": Op("x with the update written at a start that is moved inside",
+                             "x update start", shapes.dynamic_update_slice, quant=SAME),
     # -- normalization -----------------------------------------------------------------------------
     "BatchNorm": Op("(x - mean) * gamma / sqrt(var + eps) + beta along axis",
                     "x gamma beta mean var", shapes.same, {"eps": 1e-3, "axis": -1}, FLOAT),

@@ -53,10 +53,10 @@ def broadcast(*shapes: Shape) -> Shape:
 # -- spatial ---------------------------------------------------------------------------------------
 
 
-def split_layout(shape: Shape, layout: str) -> tuple[int, Shape, int]:
-    """(batch, spatial sizes, channels) of a value in `layout`."""
-    if len(shape) != 4:
-        raise ValueError(f"a spatial operator takes rank 4, not {shape}")
+def split_layout(shape: Shape, layout: str, rank: int = 4) -> tuple[int, Shape, int]:
+    """(batch, spatial sizes, channels) of a value in `layout`; rank 5 has three spatial sizes."""
+    if len(shape) != rank:
+        raise ValueError(f"this spatial operator takes rank {rank}, not {shape}")
     if layout == NCHW:
         return shape[0], shape[2:], shape[1]
     return shape[0], shape[1:-1], shape[-1]
@@ -80,10 +80,11 @@ def _windows(spatial: Shape, kernel: Shape, attrs: Attrs) -> Shape:
     return tuple(out)
 
 
-def conv2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:
-    """Conv2d: weights OHWI, input channels divided by `groups`."""
+def convolution(inputs: Inputs, attrs: Attrs) -> list[Spec]:
+    """Conv2d and Conv3d: weights [out, *kernel, in], input channels divided by `groups`."""
     x, w = need(inputs, 0), need(inputs, 1)
-    batch, spatial, channels = split_layout(x.shape, attrs["layout"])
+    _need_stride_per_dimension(w, attrs)
+    batch, spatial, channels = split_layout(x.shape, attrs["layout"], w.rank)
     out_channels, *kernel, in_channels = w.shape
     if in_channels * attrs["groups"] != channels or out_channels % attrs["groups"]:
         raise ValueError(
@@ -91,6 +92,11 @@ def conv2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:
         )
     out = _windows(spatial, tuple(kernel), attrs)
     return [(join_layout(batch, out, out_channels, attrs["layout"]), x.dtype)]
+
+
+def _need_stride_per_dimension(w: Value, attrs: Attrs) -> None:
+    if w.rank != len(attrs["stride"]) + 2:
+        raise ValueError(f"weights {w.shape} do not suit the stride {attrs['stride']}")
 
 
 def depthwise_conv2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:
@@ -103,10 +109,11 @@ def depthwise_conv2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:
     return [(join_layout(batch, out, w.shape[3], attrs["layout"]), x.dtype)]
 
 
-def conv_transpose2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:
-    """ConvTranspose2d: weights OHWI; `pad` is cut from the full output, `output_pad` added."""
+def transposed_convolution(inputs: Inputs, attrs: Attrs) -> list[Spec]:
+    """ConvTranspose2d and 3d, weights as Conv's: `pad` cuts the full output, `output_pad` adds."""
     x, w = need(inputs, 0), need(inputs, 1)
-    batch, spatial, channels = split_layout(x.shape, attrs["layout"])
+    _need_stride_per_dimension(w, attrs)
+    batch, spatial, channels = split_layout(x.shape, attrs["layout"], w.rank)
     out_channels, *kernel, in_channels = w.shape
     if in_channels * attrs["groups"] != channels or out_channels % attrs["groups"]:
         raise ValueError(
@@ -231,6 +238,15 @@ def where(inputs: Inputs, attrs: Attrs) -> list[Spec]:
 def cast(inputs: Inputs, attrs: Attrs) -> list[Spec]:
     """Cast, Quantize and Dequantize: input 0 with the dtype `to`."""
     return [(need(inputs, 0).shape, DType(attrs["to"]))]
+
+
+def dynamic_update_slice(inputs: Inputs, attrs: Attrs) -> list[Spec]:
+    """DynamicUpdateSlice: x, an update of its rank and no larger, a start per dimension."""
+    x, update, start = need(inputs, 0), need(inputs, 1), need(inputs, 2)
+    fits = x.rank == update.rank and all(map(int.__le__, update.shape, x.shape))
+    if not fits or start.shape != (x.rank,):
+        raise ValueError(f"an update {update.shape} at {start.shape} does not suit {x.shape}")
+    return [(x.shape, x.dtype)]
 
 
 # -- reductions ------------------------------------------------------------------------------------

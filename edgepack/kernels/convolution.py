@@ -1,63 +1,86 @@
-"""Convolutions and pooling over NHWC (NCHW values are turned around and back)."""
+"""Convolutions over channels-last values (channels-first ones are turned around and back).
+
+Weights stand as [out, *kernel, in / groups] (OHWI in two dimensions) whatever the layout.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from edgepack.ir import Array, Node
+from edgepack.kernels.activation import activate
 from edgepack.kernels.registry import real
-
-_TO_NHWC, _TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 def any_layout(kernel: Callable[..., Array]) -> Callable[..., Array]:
-    """Let a kernel written for NHWC serve nodes of either layout."""
+    """Let a kernel written for channels last serve nodes of either layout."""
 
     @wraps(kernel)
     def wrapped(node: Node, x: Array, *rest: Array | None) -> Array:
         if node.attrs["layout"] == "NHWC":
             return kernel(node, x, *rest)
-        return kernel(node, x.transpose(_TO_NHWC), *rest).transpose(_TO_NCHW)
+        return np.moveaxis(kernel(node, np.moveaxis(x, 1, -1), *rest), -1, 1)
 
     return wrapped
 
 
-def windows(x: Array, kernel: Any, attrs: dict[str, Any], fill: float) -> Array:
-    """Every window of x [N, H, W, C] as [N, OH, OW, C, kh, kw], padded with `fill`."""
-    dilation = attrs.get("dilation", (1, 1))
-    padded = np.pad(x, ((0, 0), *attrs["pad"], (0, 0)), constant_values=fill)
-    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    view = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(1, 2))
-    (stride_h, stride_w), (dil_h, dil_w) = attrs["stride"], dilation
-    return view[:, ::stride_h, ::stride_w, :, ::dil_h, ::dil_w]
+def pad_spatial(x: Array, pad: Any, fill: float = 0) -> Array:
+    """X [N, spatial…, C] with (before, after) elements of `fill` around each spatial dimension."""
+    if not any(map(any, pad)):
+        return x
+    return np.pad(x, ((0, 0), *pad, (0, 0)), constant_values=fill)
 
 
-def activate(node: Node, y: Array) -> Array:
-    """The fused activation of a real result."""
-    low, high = {
-        "none": (None, None), "relu": (0, None), "relu6": (0, 6), "relu_n1_to_1": (-1, 1),
-    }[node.attrs["activation"]]  # fmt: skip
-    return y if low is None else np.clip(y, low, high)
+def taps(
+    padded: Array, kernel: tuple[int, ...], attrs: Mapping[str, Any], out: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], Array]]:
+    """For each kernel position, the view [N, *out, C] of the padded input that it meets."""
+    stride, dilation = attrs["stride"], attrs.get("dilation", (1,) * len(kernel))
+    for tap in itertools.product(*map(range, kernel)):
+        starts = [t * d for t, d in zip(tap, dilation, strict=True)]
+        steps = zip(starts, out, stride, strict=True)
+        spatial = tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in steps)
+        yield tap, padded[(slice(None), *spatial)]
 
 
-@real("Conv2d")
+def out_spatial(node: Node) -> tuple[int, ...]:
+    """The spatial sizes of a spatial node's output."""
+    shape = node.output.shape
+    return shape[1:-1] if node.attrs["layout"] == "NHWC" else shape[2:]
+
+
+def columns(node: Node, x: Array, kernel: tuple[int, ...], fill: float = 0) -> Array:
+    """Im2col: [N, out…, taps, C] of x [N, spatial…, C]; no copy for a kernel of one element."""
+    padded, out = pad_spatial(x, node.attrs["pad"], fill), out_spatial(node)
+    if all(k == 1 for k in kernel):
+        view = next(taps(padded, kernel, node.attrs, out))[1]
+        return view[..., None, :]
+    gathered = np.empty((len(x), *out, math.prod(kernel), x.shape[-1]), x.dtype)
+    for index, (_, view) in enumerate(taps(padded, kernel, node.attrs, out)):
+        gathered[..., index, :] = view
+    return gathered
+
+
+@real("Conv2d", "Conv3d")
 @any_layout
-def conv2d(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
-    """Cross-correlation, grouped; weights [O, kh, kw, I / groups]."""
-    groups = node.attrs["groups"]
-    patches = windows(x, w.shape[1:3], node.attrs, 0)
-    n, oh, ow, c, kh, kw = patches.shape
-    parts = []
-    for g in range(groups):
-        columns = patches[..., g * (c // groups) : (g + 1) * (c // groups), :, :]
-        columns = columns.transpose(0, 1, 2, 4, 5, 3).reshape(n * oh * ow, -1)
-        filters = w[g * (len(w) // groups) : (g + 1) * (len(w) // groups)]
-        parts.append(columns @ filters.reshape(len(filters), -1).T)
-    y = np.concatenate(parts, axis=1).reshape(n, oh, ow, len(w))
+def convolution(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
+    """Cross-correlation, grouped; weights [out, *kernel, in / groups]."""
+    patches = columns(node, x, w.shape[1:-1])
+    rows, groups = patches.size // (w[0].size * node.attrs["groups"]), node.attrs["groups"]
+    if groups == 1:
+        y = patches.reshape(rows, -1) @ w.reshape(len(w), -1).T
+    else:
+        split = np.split(patches, groups, axis=-1)
+        filters = np.split(w.reshape(len(w), -1), groups)
+        parts = [p.reshape(rows, -1) @ f.T for p, f in zip(split, filters, strict=True)]
+        y = np.concatenate(parts, axis=1)
+    y = y.reshape(len(x), *out_spatial(node), len(w))
     return activate(node, y if b is None else y + b)
 
 
@@ -65,29 +88,31 @@ def conv2d(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
 @any_layout
 def depthwise_conv2d(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
     """One filter per channel and multiple; weights [1, kh, kw, C * M]."""
-    patches = windows(x, w.shape[1:3], node.attrs, 0)  # [N, OH, OW, C, kh, kw]
-    channels = x.shape[-1]
-    filters = w[0].reshape(*w.shape[1:3], channels, -1)  # [kh, kw, C, M]
-    y = np.einsum("nhwcij,ijcm->nhwcm", patches, filters, optimize=True)
-    y = y.reshape(*y.shape[:3], -1)
+    wide = np.repeat(x, w.shape[-1] // x.shape[-1], axis=-1)
+    padded = pad_spatial(wide, node.attrs["pad"])
+    out = out_spatial(node)
+    y = np.zeros((len(x), *out, w.shape[-1]), x.dtype)
+    for tap, view in taps(padded, w.shape[1:3], node.attrs, out):
+        y += view * w[(0, *tap)]
     return activate(node, y if b is None else y + b)
 
 
-@real("MaxPool2d")
+@real("ConvTranspose2d", "ConvTranspose3d")
 @any_layout
-def max_pool2d(node: Node, x: Array) -> Array:
-    """Maximum of each window; padding never wins."""
-    low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return activate(node, windows(x, node.attrs["kernel"], node.attrs, low).max(axis=(4, 5)))
+def transposed_convolution(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
+    """Every input element adds its filter to the output, `stride` apart.
 
-
-@real("AveragePool2d")
-@any_layout
-def average_pool2d(node: Node, x: Array) -> Array:
-    """Mean of each window, over the elements that are there unless padding counts."""
-    kernel, attrs = node.attrs["kernel"], node.attrs
-    total = windows(x, kernel, attrs, 0).sum(axis=(4, 5))
-    fill = 1.0 if attrs["count_include_pad"] else 0.0
-    ones = np.ones((1, *x.shape[1:3], 1), x.dtype)
-    count = windows(ones, kernel, attrs, fill).sum(axis=(4, 5))
-    return activate(node, total / count)
+    Weights [out, *kernel, in / groups], never flipped: they are those of the convolution whose
+    gradient this is. `pad` is cut from the full result, `output_pad` lengthens its end.
+    """
+    attrs, kernel, groups = node.attrs, w.shape[1:-1], node.attrs["groups"]
+    out = [n + before + after for n, (before, after) in zip(
+        out_spatial(node), attrs["pad"], strict=True)]  # fmt: skip
+    full = np.zeros((len(x), *out, len(w)), x.dtype)
+    sources, by_tap = np.split(x, groups, axis=-1), w.reshape(len(w), -1, w.shape[-1])
+    for index, (_, view) in enumerate(taps(full, kernel, attrs, x.shape[1:-1])):
+        filters = np.split(by_tap[:, index], groups)
+        view += np.concatenate([s @ f.T for s, f in zip(sources, filters, strict=True)], axis=-1)
+    cut = [slice(before, n - after) for n, (before, after) in zip(out, attrs["pad"], strict=True)]
+    y = full[(slice(None), *cut)]
+    return activate(node, y if b is None else y + b)

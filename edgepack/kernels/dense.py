@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgepack.ir import Array, Node
-from edgepack.kernels.convolution import activate
+from edgepack.kernels.activation import activate
 from edgepack.kernels.registry import real
 
 

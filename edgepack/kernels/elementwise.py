@@ -1,33 +1,68 @@
-"""Elementwise operators and activations, real numbers."""
+"""Elementwise operators of real numbers, whole numbers and truth values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from edgepack.ir import Array, Node
-from edgepack.kernels.convolution import activate
+from edgepack.kernels.activation import activate
 from edgepack.kernels.registry import REAL, real
 
 
-def _sigmoid(x: Array) -> Array:
-    # exp of a non-positive number only: no overflow at either end
-    e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+def _divide(a: Array, b: Array) -> Array:
+    if a.dtype.kind not in "iu":
+        return np.divide(a, b)
+    quotient = np.floor_divide(a, b)  # then toward zero: up by one where it was rounded down
+    y: Array = quotient + ((quotient < 0) & (quotient * b != a)).astype(a.dtype)
+    return y
 
 
-_UNARY: dict[str, Callable[[Array], Array]] = {
-    "Relu": lambda x: np.maximum(x, 0),
-    "Relu6": lambda x: np.clip(x, 0, 6),
-    "ReluN1To1": lambda x: np.clip(x, -1, 1),
-    "Sigmoid": _sigmoid,
-    "Tanh": np.tanh,
+def _floor_divide(a: Array, b: Array) -> Array:
+    # numpy's floor_divide of real numbers goes by the remainder: 1 // 0.1 is 9 there, 10 in TFLite
+    return np.floor_divide(a, b) if a.dtype.kind in "iu" else np.floor(np.divide(a, b))
+
+
+_UNARY: Final[dict[str, Callable[[Array], Array]]] = {
+    "Exp": np.exp,
+    "Log": np.log,
+    "Sqrt": np.sqrt,
+    "Rsqrt": lambda x: 1 / np.sqrt(x),
+    "Abs": np.abs,
+    "Neg": np.negative,
+    "Square": np.square,
+    "Sin": np.sin,
+    "Cos": np.cos,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Round": np.rint,
+    "Sign": np.sign,
+    "LogicalNot": np.logical_not,
 }
-_BINARY: dict[str, Callable[[Array, Array], Array]] = {
+_BINARY: Final[dict[str, Callable[[Array, Array], Array]]] = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,
+    "Div": _divide,
+    "Maximum": np.maximum,
+    "Minimum": np.minimum,
+    "Pow": np.power,
+    "FloorDiv": _floor_divide,
+    "FloorMod": np.mod,
+    "Atan2": np.arctan2,
+    "SquaredDifference": lambda a, b: np.square(a - b),
+    "LogicalAnd": np.logical_and,
+    "LogicalOr": np.logical_or,
+    "BitwiseXor": np.bitwise_xor,
+    "RightShift": np.right_shift,
+    "Equal": np.equal,
+    "NotEqual": np.not_equal,
+    "Less": np.less,
+    "LessEqual": np.less_equal,
+    "Greater": np.greater,
+    "GreaterEqual": np.greater_equal,
 }
 
 
@@ -47,10 +82,16 @@ REAL.update({op: _unary_kernel(f) for op, f in _UNARY.items()})
 REAL.update({op: _binary_kernel(f) for op, f in _BINARY.items()})
 
 
-@real("Softmax")
-def softmax(node: Node, x: Array) -> Array:
-    """exp(beta * x) over its sum along the axis, shifted by the maximum."""
-    axis = node.attrs["axis"]
-    e = np.exp((x - x.max(axis=axis, keepdims=True)) * np.float32(node.attrs["beta"]))
-    y: Array = e / e.sum(axis=axis, keepdims=True)
-    return y
+@real("Where")
+def where(node: Node, condition: Array, a: Array, b: Array) -> Array:
+    """A where the condition holds, else b."""
+    return np.where(condition, a, b)
+
+
+@real("Cast", "Dequantize")
+def cast(node: Node, x: Array) -> Array:
+    """Another dtype: toward zero to whole numbers, "not zero" to bool.
+
+    Dequantize comes here only for float16 constants, which widen to float32.
+    """
+    return x.astype(node.output.dtype.numpy)
