@@ -1,0 +1,128 @@
+"""Rows of elementwise operators, activations, comparisons and quantization."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edgepack.errors import BadModel
+from edgepack.ir import DType
+from edgepack.readers.tflite.registry import OpView, reads
+
+# TFLite builtin: IR operator; as many inputs as the IR's row takes, no options that matter.
+_PLAIN: Final = {
+    "RELU": "Relu", "RELU6": "Relu6", "RELU_N1_TO_1": "ReluN1To1", "ELU": "Elu",
+    "LOGISTIC": "Sigmoid", "TANH": "Tanh", "HARD_SWISH": "HardSwish", "PRELU": "PRelu",
+    "LOG_SOFTMAX": "LogSoftmax", "EXP": "Exp", "LOG": "Log", "SQRT": "Sqrt", "RSQRT": "Rsqrt",
+    "ABS": "Abs", "NEG": "Neg", "SQUARE": "Square", "SIN": "Sin", "COS": "Cos", "FLOOR": "Floor",
+    "CEIL": "Ceil", "ROUND": "Round", "SIGN": "Sign", "LOGICAL_NOT": "LogicalNot",
+    "MAXIMUM": "Maximum", "MINIMUM": "Minimum", "POW": "Pow", "FLOOR_DIV": "FloorDiv",
+    "FLOOR_MOD": "FloorMod", "SQUARED_DIFFERENCE": "SquaredDifference",
+    "LOGICAL_AND": "LogicalAnd", "LOGICAL_OR": "LogicalOr", "BITWISE_XOR": "BitwiseXor",
+    "RIGHT_SHIFT": "RightShift", "EQUAL": "Equal", "NOT_EQUAL": "NotEqual", "LESS": "Less",
+    "LESS_EQUAL": "LessEqual", "GREATER": "Greater", "GREATER_EQUAL": "GreaterEqual",
+    "SELECT_V2": "Where", "L2_NORMALIZATION": "L2Norm",
+}  # fmt: skip
+_FUSED: Final = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
+
+
+@reads(*_PLAIN)
+def plain(op: OpView) -> None:
+    """Operators without options."""
+    op.emit(_PLAIN[op.builtin], op.all_inputs())
+
+
+@reads(*_FUSED)
+def fused(op: OpView) -> None:
+    """Arithmetic with a fused activation."""
+    name = _FUSED[op.builtin]
+    activation = op.activation(op.options(f"{name}Options").fusedActivationFunction)
+    op.emit(name, [op.input(0), op.input(1)], activation=activation)
+
+
+@reads("ADD_N")
+def add_n(op: OpView) -> None:
+    """ADD_N as a chain of additions; real numbers only, since each step would round."""
+    values = op.all_inputs()
+    if values[0].quant is not None and len(values) > 2:
+        raise op.refuse("the sum of more than two quantized values is not supported")
+    total = values[0]
+    for value in values[1:-1]:
+        total = op.step("Add", [total, value], None)
+    if len(values) == 1:
+        op.emit("Reshape", [total], shape=total.shape)
+    else:
+        op.emit("Add", [total, values[-1]])
+
+
+@reads("RELU_0_TO_1")
+def relu_0_to_1(op: OpView) -> None:
+    """RELU_0_TO_1."""
+    op.emit("Clip", [op.input(0)], min=0.0, max=1.0)
+
+
+@reads("LEAKY_RELU")
+def leaky_relu(op: OpView) -> None:
+    """LEAKY_RELU."""
+    op.emit("LeakyRelu", [op.input(0)], alpha=float(op.options("LeakyReluOptions").alpha))
+
+
+@reads("GELU")
+def gelu(op: OpView) -> None:
+    """GELU."""
+    op.emit("Gelu", [op.input(0)], approximate=bool(op.options("GeluOptions").approximate))
+
+
+@reads("SOFTMAX")
+def softmax(op: OpView) -> None:
+    """SOFTMAX along the last axis."""
+    op.emit("Softmax", [op.input(0)], beta=float(op.options("SoftmaxOptions").beta))
+
+
+@reads("LOCAL_RESPONSE_NORMALIZATION")
+def lrn(op: OpView) -> None:
+    """LOCAL_RESPONSE_NORMALIZATION across channels."""
+    options = op.options("LocalResponseNormalizationOptions")
+    op.emit(
+        "Lrn", [op.input(0)], radius=options.radius, bias=float(options.bias),
+        alpha=float(options.alpha), beta=float(options.beta),
+    )  # fmt: skip
+
+
+@reads("SELECT")
+def select(op: OpView) -> None:
+    """SELECT: a condition of rank 1 chooses whole slices along the first dimension."""
+    condition, then, other = op.all_inputs()
+    if condition.rank == 1 and then.rank > 1:
+        shape = (*condition.shape, *(1,) * (then.rank - 1))
+        condition = op.step("Reshape", [condition], None, shape=shape)
+    op.emit("Where", [condition, then, other])
+
+
+@reads("CAST")
+def cast(op: OpView) -> None:
+    """CAST to the type of the output."""
+    if op.outputs[0].dtype is None:
+        raise op.refuse(f"it casts to {op.outputs[0].type_name.lower()}")
+    op.emit("Cast", [op.input(0)], to=str(op.outputs[0].dtype))
+
+
+@reads("QUANTIZE")
+def quantize(op: OpView) -> None:
+    """QUANTIZE: from real numbers, or from one set of parameters to another."""
+    if op.outputs[0].quant is None or op.outputs[0].dtype is None:
+        raise BadModel("its output has no scale")
+    op.emit("Quantize", [op.input(0)], to=str(op.outputs[0].dtype))
+
+
+@reads("DEQUANTIZE")
+def dequantize(op: OpView) -> None:
+    """DEQUANTIZE; a constant (float16 weights, say) becomes a float32 constant."""
+    x = op.input(0)
+    if x.is_const:
+        op.constant(x.real.astype("float32"))
+    elif x.dtype is DType.FLOAT16:
+        op.emit("Cast", [x], to="float32")
+    elif x.quant is None:
+        raise BadModel("its input has no scale")
+    else:
+        op.emit("Dequantize", [x])

@@ -1,0 +1,237 @@
+"""From a `.tflite` file to a graph: walks the operators in order and lets each row add its node."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edgepack import kernels
+from edgepack.errors import BadModel, EdgepackError, Finding, InternalError, Unsupported
+from edgepack.ir import DType, Graph, Node, Source, Value
+from edgepack.ir.check import check
+from edgepack.readers.options import ReadOptions
+from edgepack.readers.tflite import rows  # noqa: F401 (register)
+    convolution,
+    dense,
+    elementwise,
+    indexing,
+    shape,
+)
+from edgepack.readers.tflite.records import Model, Operator, Tensor, parse
+from edgepack.readers.tflite.registry import ROWS, OpView
+
+_FOLD_ELEMENTS: Final = 4096  # shape arithmetic is folded while reading, weights are not
+
+
+def read_tflite(source: str | Path | bytes, options: ReadOptions | None = None) -> Graph:
+    """The graph of a `.tflite` file (its path or its bytes), quantization kept.
+
+    The first subgraph is read. A dynamic batch becomes 1 unless `options.input_shapes` says more.
+    Raises BadModel for files that are damaged or contradict themselves, Unsupported with every
+    operator that has no place in the IR.
+    """
+    if isinstance(source, bytes):
+        path, data = "model", source
+    else:
+        path = str(source)
+        data = _load(path)
+    graph = Reading(parse(data, path), options or ReadOptions()).run()
+    graph.name = Path(path).stem
+    graph.source.path, graph.source.format = path, "tflite"
+    graph.source.sha256 = hashlib.sha256(data).hexdigest()
+    return graph
+
+
+def _load(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as problem:
+        raise BadModel(f"{path} cannot be read: {problem.strerror}") from problem
+
+
+class Reading:
+    """The state of one read: which IR value stands for which tensor."""
+
+    def __init__(self, model: Model, options: ReadOptions) -> None:
+        self.model = model
+        self.options = options
+        self.graph = Graph(model.name)
+        self.resized = False
+        self._values: dict[int, Value] = {}
+        self._findings: list[Finding] = []
+
+    def run(self) -> Graph:
+        """Read everything; raise Unsupported with all findings at once."""
+        self._inputs()
+        for operator in self.model.operators:
+            self._operator(operator)
+        if self._findings:
+            raise Unsupported("this model has operators that cannot be read", self._findings)
+        self.graph.outputs = [self.value(i, "the model's output") for i in self.model.outputs]
+        self.graph.source = Source(quantization=_scheme(self.graph, self.model))
+        try:
+            check(self.graph)
+        except InternalError as problem:
+            raise BadModel(f"the model contradicts itself: {problem.message}", at=problem.at) from (
+                problem
+            )
+        return self.graph
+
+    # -- tensors -----------------------------------------------------------------------------------
+
+    def tensor(self, index: int) -> Tensor:
+        """The record of a tensor."""
+        return self.model.tensors[index]
+
+    def value(self, index: int, reader: str) -> Value:
+        """The IR value of a tensor; a constant is made at first sight. Raises BadModel."""
+        if index not in self._values:
+            self._values[index] = self._constant(self.tensor(index), reader)
+        return self._values[index]
+
+    def _constant(self, tensor: Tensor, reader: str) -> Value:
+        if tensor.problem or tensor.dtype is None:
+            reason = tensor.problem or f"the type {tensor.type_name.lower()} is not supported"
+            finding = Finding(tensor.name, reader, tensor.type_name.lower(), reason)
+            raise Unsupported("not supported", [finding])
+        data = tensor.data
+        if data is None and 0 in tensor.shape:
+            data = np.zeros(tensor.shape, tensor.dtype.numpy)
+        if data is None:
+            raise BadModel(f"{reader} reads {tensor.name} before anything makes it")
+        if tensor.dtype.is_float and not np.isfinite(data).all():
+            raise BadModel(f"the constant {tensor.name} holds NaN or infinity")
+        value = self.graph.constant(data, tensor.name, tensor.quant)
+        value.dtype = tensor.dtype  # int4 lives in int8 arrays
+        return value
+
+    def _inputs(self) -> None:
+        known = {self.tensor(i).name for i in self.model.inputs}
+        for name in self.options.input_shapes:
+            if name not in known and not (name == "" and len(known) == 1):
+                raise BadModel(
+                    f"the model has no input {name!r}", hint=f"its inputs: {', '.join(known)}"
+                )
+        for index in self.model.inputs:
+            tensor = self.tensor(index)
+            if tensor.dtype is None or index in self._values:
+                raise BadModel(f"the input {tensor.name} is {tensor.type_name.lower()} or repeated")
+            shape = self._input_shape(tensor)
+            self.resized |= shape != tensor.shape
+            value = self.graph.add_input(tensor.name, shape, tensor.dtype)
+            value.quant = tensor.quant
+            self._values[index] = value
+
+    def _input_shape(self, tensor: Tensor) -> tuple[int, ...]:
+        given = self.options.input_shapes
+        chosen = given.get(tensor.name, given.get("") if len(self.model.inputs) == 1 else None)
+        if chosen is not None:
+            if len(chosen) != len(tensor.shape) or any(d < 1 for d in chosen):
+                raise BadModel(f"{list(chosen)} does not suit {tensor.name}{list(tensor.shape)}")
+            return tuple(chosen)
+        if -1 in tensor.signature[1:]:
+            raise BadModel(
+                f"the input {tensor.name}{list(tensor.signature)} has dynamic dimensions",
+                hint="give its shape with --input-shape",
+            )
+        return tensor.shape
+
+    # -- operators ---------------------------------------------------------------------------------
+
+    def _operator(self, operator: Operator) -> None:
+        view = OpView(self, operator)
+        row = ROWS.get(operator.builtin)
+        try:
+            if row is None:
+                raise view.refuse("there is no such operator in edgepack")
+            row(view)
+        except Unsupported as problem:
+            self._findings.extend(problem.findings)
+            self._stand_in(operator)
+        except BadModel as problem:
+            raise BadModel(problem.message, at=f"{operator.builtin} {view.name}") from problem
+        except (ValueError, IndexError, TypeError, EdgepackError) as problem:
+            raise BadModel(
+                f"{operator.builtin} has inputs or options that contradict one another",
+                at=view.name,
+            ) from problem
+
+    def _stand_in(self, operator: Operator) -> None:
+        """Let the search for unsupported operators go on behind one of them."""
+        for index in operator.outputs:
+            t = self.tensor(index)
+            self._values[index] = Value(t.name, t.shape, t.dtype or DType.FLOAT32, t.quant)
+
+    def bind(self, operator: Operator, values: tuple[Value, ...]) -> None:
+        """Let `values` be the operator's outputs. Raises BadModel when the file says otherwise."""
+        if len(values) != len(operator.outputs):
+            raise BadModel(f"it has {len(operator.outputs)} outputs instead of {len(values)}")
+        for index, value in zip(operator.outputs, values, strict=True):
+            tensor = self.tensor(index)
+            if index in self._values:
+                raise BadModel(f"{tensor.name} is made twice")
+            self._agree(tensor, value)
+            if value.producer is not None:
+                value.name = (
+                    self.graph.fresh(tensor.name) if value.name != tensor.name else (value.name)
+                )
+                value.quant = tensor.quant
+            self._values[index] = self._folded(value)
+
+    def _agree(self, tensor: Tensor, value: Value) -> None:
+        if tensor.problem:
+            raise Unsupported("not supported", [
+                Finding(tensor.name, "tensor", tensor.type_name.lower(), tensor.problem)
+            ])  # fmt: skip
+        if tensor.dtype is not value.dtype:
+            raise Unsupported("not supported", [
+                Finding(tensor.name, str(value.producer and value.producer.op),
+                        tensor.type_name.lower(), f"its result would be {value.dtype}")
+            ])  # fmt: skip
+        # Old converters left the shapes of intermediate tensors empty.
+        if tensor.shape and not self.resized and value.shape != tensor.shape:
+            raise BadModel(
+                f"{tensor.name} is declared as {list(tensor.shape)} but comes out as "
+                f"{list(value.shape)}"
+            )
+
+    def _folded(self, value: Value) -> Value:
+        """The constant that a node makes out of small whole-number constants (shape arithmetic)."""
+        node = value.producer
+        if node is None or not _is_shape_arithmetic(node):
+            return value
+        result = kernels.call(node, [v.const for v in node.present_inputs])[0]
+        node.set_inputs(())
+        self.graph.remove(node)
+        return self.graph.constant(result, value.name)
+
+
+def _is_shape_arithmetic(node: Node) -> bool:
+    values = (*node.present_inputs, *node.outputs)
+    return (
+        len(node.outputs) == 1
+        and bool(node.inputs)
+        and all(v is not None and v.is_const for v in node.inputs)
+        and all(v.dtype in (DType.INT32, DType.INT64, DType.BOOL) for v in values)
+        and all(v.quant is None and v.size <= _FOLD_ELEMENTS for v in values)
+        and kernels.find(node) is not None
+    )
+
+
+def _scheme(graph: Graph, model: Model) -> str:
+    """What `--quantize auto` keeps: the quantization that the file has."""
+    kinds = {v.dtype for v in graph.values() if v.quant is not None and not v.is_const}
+    if DType.INT16 in kinds and DType.INT8 not in kinds:
+        return "int16x8"
+    if DType.INT8 in kinds:
+        return "int8"
+    if DType.UINT8 in kinds:
+        return "uint8"
+    if any(v.quant is not None and v.is_const for v in graph.values()):
+        return "dynamic"
+    if any(t.dtype is DType.FLOAT16 and t.data is not None for t in model.tensors):
+        return "fp16"
+    return "none"

@@ -1,0 +1,5 @@
+"""Importing this module fills the table of rows."""
+
+from edgepack.readers.tflite import convolution, dense, elementwise, indexing, shape
+
+__all__ = ["convolution", "dense", "elementwise", "indexing", "shape"]
