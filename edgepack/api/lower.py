@@ -1,0 +1,177 @@
+"""From a model as read to the graph that is exported: optimized, legalized, quantized."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepack.api.feed import feed, input_specs, source_shape
+from edgepack.api.options import ExportOptions
+from edgepack.data import Samples, load_samples
+from edgepack.errors import BadInput
+from edgepack.ir import Array, DType, Graph, Node, Value
+from edgepack.passes.layout import to_layout
+from edgepack.passes.legalize_tflite import legalize_tflite
+from edgepack.passes.pipeline import optimize
+from edgepack.quantize.float_weights import halve_weights, quantize_dynamic
+from edgepack.quantize.integer import quantize_integer
+from edgepack.quantize.options import QuantizeOptions
+from edgepack.report import Quantization
+from edgepack.run.observe import calibrate
+from edgepack.targets import Target
+from edgepack.writers.tflite.names import builtins_of
+
+DEFAULT_SAMPLES = 100  # of calibration data, spread over all there is
+_NOISE_SAMPLES = 16
+_DEFAULT_SPAN = (-1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """`real` is the float graph as legalized, `graph` what is exported (the same when float).
+
+    `samples` are the calibration data in the source's layout, for measuring; `methods` says how
+    the range of each value was chosen.
+    """
+
+    real: Graph | None
+    graph: Graph
+    quantization: Quantization
+    samples: Samples | None
+    methods: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def canonical(graph: Graph) -> Graph:
+    """The model in the IR's own layout, simplified and fused; `graph` itself is changed."""
+    to_layout(graph, "NHWC")
+    optimize(graph)
+    return graph
+
+
+def lower(graph: Graph, target: Target, options: ExportOptions) -> Lowered:
+    """Prepare a canonical graph for the target; `graph` is not changed.
+
+    Raises BadInput when the options contradict the model, BadData when the data does not suit it.
+    """
+    scheme = scheme_of(graph, target, options)
+    lowered = graph.copy()
+    legalize_tflite(lowered, lambda builtin, dtype: target.supports(builtin, str(dtype)))
+    if scheme == "source":
+        return Lowered(None, lowered, _kept(lowered), _samples(graph, options), {}, ())
+    if scheme == "int8":
+        return _integer(lowered, target, options)
+    quantization = Quantization(scheme, "none", io="float")
+    result = lowered.copy()
+    if scheme == "fp16":
+        halve_weights(result)
+    elif scheme == "dynamic":
+        quantize_dynamic(result, per_channel=not options.per_tensor)
+    return Lowered(lowered, result, quantization, _samples(graph, options), {}, ())
+
+
+def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:
+    """The scheme to use: the one asked for, or by the source and the target when that is auto."""
+    quantized = is_quantized(graph)
+    if options.quantize == "auto":
+        return "source" if quantized else target.quantize
+    if quantized and options.quantize != "none":
+        raise BadInput(
+            f"{graph.source.path} is quantized already, so --quantize {options.quantize} is refused",
+            hint="leave --quantize out to keep the source's quantization, or give the float model",
+        )
+    return "source" if quantized else options.quantize
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Whether activations of the model are quantized integers."""
+    return any(v.quant is not None and not v.is_const for v in graph.values())
+
+
+def _kept(graph: Graph) -> Quantization:
+    weights = [v for v in graph.constants() if v.quant is not None]
+    per_channel = any(v.quant.axis is not None for v in weights if v.quant)
+    io = "int8" if all(v.quant for v in graph.inputs) else "float"
+    return Quantization("source", "source", None, per_channel, io)
+
+
+def _samples(graph: Graph, options: ExportOptions) -> Samples | None:
+    if options.calibration is None:
+        return None
+    specs = input_specs(graph, options.span())
+    limit = options.samples or DEFAULT_SAMPLES
+    return load_samples(options.calibration, specs, preprocess=options.preprocess, limit=limit)
+
+
+def _integer(real: Graph, target: Target, options: ExportOptions) -> Lowered:
+    samples = _samples(real, options)
+    warnings = []
+    if samples is None:
+        warnings.append(_guess_warning(options))
+        data: Iterable[Sequence[Array]] = noise(real, options)
+    else:
+        data = (feed(real, sample.inputs) for sample in samples)
+    seen = calibrate(real, data, threads=options.threads)
+    wanted = _quantize_options(target, options)
+    graph = real.copy()
+    plan = quantize_integer(graph, seen, wanted, has_kernel=_has_kernel(target))
+    if samples is not None:
+        warnings.extend(samples.warnings)
+    quantization = Quantization(
+        "int8",
+        "data-free" if samples is None else "calibration",
+        None if samples is None else len(samples),
+        wanted.per_channel,
+        "int8" if wanted.io_dtype is DType.INT8 else "float",
+    )
+    return Lowered(real, graph, quantization, samples, plan.methods, tuple(warnings))
+
+
+def _quantize_options(target: Target, options: ExportOptions) -> QuantizeOptions:
+    io = options.io or target.io
+    return QuantizeOptions(
+        per_channel=not options.per_tensor,
+        method=options.range_method,
+        io_dtype=DType.INT8 if io == "int8" else DType.FLOAT32,
+    )
+
+
+def _has_kernel(target: Target):  # type: ignore[no-untyped-def]
+    def has_kernel(node: Node) -> bool:
+        return all(target.supports(name, "int8") for name in builtins_of(node))
+
+    return has_kernel
+
+
+def _guess_warning(options: ExportOptions) -> str:
+    basis = "--input-range" if options.input_range is not None else "an assumed range of -1..1"
+    return (
+        f"no calibration data: activation ranges come from seeded noise within {basis} and are "
+        "guesses; give --calibration for figures to rely on"
+    )
+
+
+def noise(graph: Graph, options: ExportOptions) -> Iterator[list[Array]]:
+    """Seeded inputs within the declared range, smooth and rough by turns, in the graph's layout."""
+    low, high = options.span() or _DEFAULT_SPAN
+    for index in range(_NOISE_SAMPLES):
+        yield [_noise(v, low, high, options.seed, index) for v in graph.inputs]
+
+
+def _noise(value: Value, low: float, high: float, seed: int, index: int) -> Array:
+    rng = np.random.default_rng([seed, index, zlib.crc32(value.name.encode())])
+    if not value.dtype.is_float:
+        return np.zeros(value.shape, value.dtype.numpy)
+    unit = rng.random(value.shape)
+    if index % 2 and value.rank == 4:
+        coarse = rng.random((value.shape[0], 4, 4, value.shape[3]))
+        rows = np.arange(value.shape[1]) * 4 // value.shape[1]
+        columns = np.arange(value.shape[2]) * 4 // value.shape[2]
+        unit = coarse[:, rows][:, :, columns]
+    return (low + (high - low) * unit).astype(value.dtype.numpy)
+
+
+__all__ = ["Lowered", "canonical", "is_quantized", "lower", "noise", "scheme_of", "source_shape"]

@@ -1,0 +1,124 @@
+"""The options of an export, as the command line and the Python API name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edgepack.errors import BadInput
+from edgepack.quantize.options import METHODS, SCHEMES
+from edgepack.readers.options import ReadOptions
+
+FORMATS = ("tflite", "onnx")
+ShapeLike = str | Sequence[int] | Mapping[str, Sequence[int]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What `export` may be told; each field is a command-line option of the same name.
+
+    Raises BadInput for a value that is not one of those allowed, naming them.
+    """
+
+    formats: str | Sequence[str] | None = None
+    quantize: str = "auto"
+    calibration: Any = None
+    data_free: bool = False
+    input_range: str | Sequence[float] | None = None
+    samples: int | None = None
+    per_tensor: bool = False
+    range_method: str = "auto"
+    io: str | None = None
+    input_layout: str | None = None
+    input_shape: ShapeLike = None
+    preprocess: str | None = None
+    eval: Any = None
+    min_accuracy: float | None = None
+    max_drop: float | None = None
+    allow_misfit: bool = False
+    weights: str | Path | None = None
+    trust: bool = False
+    seed: int = 0
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        _one_of("quantize", self.quantize, SCHEMES)
+        _one_of("range_method", self.range_method, METHODS)
+        _one_of("io", self.io, (None, "int8", "float"))
+        _one_of("input_layout", self.input_layout, (None, "nhwc", "nchw", "keep"))
+        if self.data_free and self.calibration is not None:
+            raise BadInput("--data-free and --calibration exclude each other")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> ExportOptions:
+        """Options from keyword arguments. Raises TypeError for a name that does not exist."""
+        known = {field.name for field in fields(cls)}
+        unknown = set(options) - known
+        if unknown:
+            raise TypeError(f"unknown option {', '.join(sorted(unknown))}; known: {sorted(known)}")
+        return cls(**options)
+
+    def format_list(self, default: Iterable[str]) -> tuple[str, ...]:
+        """The formats asked for, or the default. Raises BadInput for an unknown one."""
+        asked = self.formats
+        names = asked.split(",") if isinstance(asked, str) else list(asked or default)
+        chosen = tuple(dict.fromkeys(name.strip().lower() for name in names))
+        for name in chosen:
+            _one_of("formats", name, FORMATS)
+        return chosen
+
+    def span(self) -> tuple[float, float] | None:
+        """`input_range` as two numbers. Raises BadInput when it is not LO,HI with LO < HI."""
+        if self.input_range is None:
+            return None
+        given = self.input_range
+        parts = given.split(",") if isinstance(given, str) else list(given)
+        try:
+            low, high = (float(part) for part in parts)
+        except ValueError as problem:
+            raise BadInput(f"--input-range is LO,HI, not {given!r}") from problem
+        if not low < high:
+            raise BadInput(f"--input-range needs LO < HI, found {low:g},{high:g}")
+        return low, high
+
+    def read_options(self) -> ReadOptions:
+        """What concerns the reader."""
+        weights = None if self.weights is None else str(self.weights)
+        return ReadOptions(parse_shapes(self.input_shape), weights, self.trust)
+
+
+def parse_shapes(given: ShapeLike) -> dict[str, tuple[int, ...]]:
+    """Input shapes by name, "" for the only input, from `1,3,8,8` or `a:1,3;b:1,4` or a mapping.
+
+    Raises BadInput for anything else and for sizes below one.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        pairs = [(str(name), tuple(shape)) for name, shape in given.items()]
+    elif isinstance(given, str):
+        pairs = [_parse_shape(part) for part in given.split(";")]
+    else:
+        pairs = [("", tuple(given))]
+    for name, shape in pairs:
+        if any(not isinstance(dim, int) or dim < 1 for dim in shape):
+            raise BadInput(f"input shape {name}{list(shape)} has a size that is not at least 1")
+    return dict(pairs)
+
+
+def _parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, dims = text.rpartition(":")
+    try:
+        return name.strip(), tuple(int(dim) for dim in dims.replace("x", ",").split(","))
+    except ValueError as problem:
+        raise BadInput(
+            f"--input-shape is like 1,3,224,224 or name:1,3,224,224;other:1,10, not {text!r}"
+        ) from problem
+
+
+def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:
+    if value not in allowed:
+        choices = ", ".join(str(choice) for choice in allowed if choice is not None)
+        raise BadInput(f"--{name.replace('_', '-')} is one of {choices}; not {value!r}")

@@ -1,0 +1,27 @@
+"""The report: one frozen record, its JSON and its HTML page."""
+
+from edgepack.report.model import (
+    Accuracy,
+    Compute,
+    FileInfo,
+    Latency,
+    LayerInfo,
+    Memory,
+    Quantization,
+    Report,
+    Requirement,
+    SourceInfo,
+)
+
+__all__ = [
+    "Accuracy",
+    "Compute",
+    "FileInfo",
+    "Latency",
+    "LayerInfo",
+    "Memory",
+    "Quantization",
+    "Report",
+    "Requirement",
+    "SourceInfo",
+]

@@ -1,0 +1,181 @@
+"""The record behind report.json; field names are the JSON's keys.
+
+A figure that was not measured is None, never left out and never made up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edgepack.errors import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """The model file that was read: its path, format and SHA-256 (hex)."""
+
+    path: str
+    format: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How the model was quantized; `data` is calibration, data-free, source or none."""
+
+    scheme: str
+    data: str
+    calibration_samples: int | None = None
+    per_channel: bool | None = None
+    io: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the model takes of the device, in bytes; `timeline` has bytes alive at each node."""
+
+    arena_bytes: int | None
+    flash_bytes: int | None
+    sram_budget_bytes: int | None
+    flash_budget_bytes: int | None
+    peak_node: str | None
+    timeline: tuple[Mapping[str, Any], ...] = ()
+    banks: tuple[Mapping[str, Any], ...] = ()
+    weight_bytes: int | None = None
+    runtime_code_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """An exported file, relative to the output folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Work and size of one inference: multiply-accumulates and weights (elements)."""
+
+    macs: int
+    params: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """`float` (in Python `float_`) is the source's figure, `exported` has one per format."""
+
+    float_: float | None = None
+    exported: Mapping[str, float | None] = field(default_factory=dict)
+    metric: str | None = None
+    samples: int | None = None
+    logit_sqnr_db: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """One node as exported; `sqnr_db` compares its output with the float model's."""
+
+    node: str
+    op: str
+    macs: int
+    weight_bytes: int
+    sqnr_db: float | None = None
+    range_method: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long one inference takes; `kind` is measured, instructions or estimated."""
+
+    where: str
+    kind: Literal["measured", "instructions", "estimated"]
+    value: float | None
+    unit: str
+    runs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Something the user asked for, and whether it is met."""
+
+    name: str
+    wanted: str
+    found: str
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything edgepack found out about one model on one target."""
+
+    edgepack: str
+    target: str
+    fits: bool | None
+    source: SourceInfo
+    quantization: Quantization
+    memory: Memory
+    files: Mapping[str, FileInfo | None]
+    compute: Compute
+    unsupported: tuple[Finding, ...] = ()
+    accuracy: Accuracy = field(default_factory=Accuracy)
+    agreement: Mapping[str, float | None] = field(default_factory=dict)
+    layers: tuple[LayerInfo, ...] = ()
+    latency: Latency | None = None
+    latencies: tuple[Latency, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the model fits, is supported and meets every requirement."""
+        fits = self.fits is not False and not self.unsupported
+        return fits and all(requirement.met for requirement in self.requirements)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers; infinite and undefined figures become None."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+    def to_json(self) -> str:
+        """The text of report.json."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """The record that `to_dict` wrote. Raises KeyError or TypeError when a key is missing."""
+        parts = dict(data)
+        parts["source"] = SourceInfo(**data["source"])
+        parts["quantization"] = Quantization(**data["quantization"])
+        memory = dict(data["memory"])
+        memory["timeline"], memory["banks"] = tuple(memory["timeline"]), tuple(memory["banks"])
+        parts["memory"] = Memory(**memory)
+        parts["files"] = {k: FileInfo(**v) if v else None for k, v in data["files"].items()}
+        parts["compute"] = Compute(**data["compute"])
+        parts["unsupported"] = tuple(Finding(**f) for f in data["unsupported"])
+        accuracy = dict(data["accuracy"])
+        parts["accuracy"] = Accuracy(float_=accuracy.pop("float"), **accuracy)
+        parts["layers"] = tuple(LayerInfo(**layer) for layer in data["layers"])
+        parts["latency"] = Latency(**data["latency"]) if data["latency"] else None
+        parts["latencies"] = tuple(Latency(**entry) for entry in data["latencies"])
+        parts["requirements"] = tuple(Requirement(**r) for r in data["requirements"])
+        parts["warnings"], parts["notes"] = tuple(data["warnings"]), tuple(data["notes"])
+        return cls(**parts)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k).rstrip("_"): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
