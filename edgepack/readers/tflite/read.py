@@ -14,12 +14,6 @@ from edgepack.ir import DType, Graph, Node, Source, Value
 from edgepack.ir.check import check
 from edgepack.readers.options import ReadOptions
 from edgepack.readers.tflite import rows  # noqa: F401 (register)
-    convolution,
-    dense,
-    elementwise,
-    indexing,
-    shape,
-)
 from edgepack.readers.tflite.records import Model, Operator, Tensor, parse
 from edgepack.readers.tflite.registry import ROWS, OpView
 
