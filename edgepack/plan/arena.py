@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgepack.errors import InternalError
-from edgepack.plan.layout import align_up
+from edgepack.plan.abi import align_up
 
 _IMPROVEMENTS = 400  # swaps tried by allocate_best; each costs one placement of every buffer
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edgepack.plan.arena import Allocation, Buffer, allocate_greedy, live_bytes
-from edgepack.plan.layout import CORTEX_M, Abi, Extent, Layouts, align_up
+from edgepack.plan.abi import CORTEX_M, Abi, Extent, Layouts, align_up
+from edgepack.plan.arena import Allocation, Buffer, aligned, allocate_greedy, live_bytes
 from edgepack.plan.memory import LivePoint, MemoryPlan, Placement
 from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor
 from edgepack.plan.tflm_kernels import (
@@ -199,8 +199,10 @@ def _take_io(model: MicroModel, setup: _Setup) -> None:
 def head_buffers(model: MicroModel, requests: Sequence[tuple[int, int]]) -> list[Buffer]:
     """The buffers of the head in the planner's order: tensors by index, then scratch.
 
-    Step 0 is before the first operator; operator i runs in step i + 1.
+    Step 0 is before the first operator; operator i runs in step i + 1. A tensor that nothing uses
+    is planned too, for a step that it has to itself.
     """
+    unused = len(model.ops) + 1
     first: dict[int, int] = dict.fromkeys(model.inputs, 0)
     last: dict[int, int] = dict.fromkeys(model.inputs, 0)
     for step, op in enumerate(model.ops, start=1):
@@ -211,7 +213,7 @@ def head_buffers(model: MicroModel, requests: Sequence[tuple[int, int]]) -> list
         first.setdefault(index, len(model.ops))
         last[index] = len(model.ops)
     buffers = [
-        Buffer(t.name, t.nbytes, first.get(i, 0), last.get(i, 0), t.offline_offset)
+        Buffer(t.name, t.nbytes, first.get(i, unused), last.get(i, unused), t.offline_offset)
         for i, t in enumerate(model.tensors)
         if t.nbytes and not t.constant and (not t.variable or t.offline_offset is not None)
     ]
@@ -222,12 +224,8 @@ def head_buffers(model: MicroModel, requests: Sequence[tuple[int, int]]) -> list
 
 
 def _timeline(model: MicroModel, buffers: Sequence[Buffer]) -> tuple[LivePoint, ...]:
-    live = live_bytes(_rounded(buffers), len(model.ops) + 1)
-    return tuple(LivePoint(op.name, n) for op, n in zip(model.ops, live[1:], strict=True))
-
-
-def _rounded(buffers: Sequence[Buffer]) -> list[Buffer]:
-    return [Buffer(b.name, align_up(b.nbytes, ALIGNMENT), b.first, b.last) for b in buffers]
+    live = live_bytes(aligned(buffers, ALIGNMENT), len(model.ops) + 2)
+    return tuple(LivePoint(op.name, n) for op, n in zip(model.ops, live[1:-1], strict=True))
 
 
 def _placements(buffers: Sequence[Buffer], allocation: Allocation) -> tuple[Placement, ...]:

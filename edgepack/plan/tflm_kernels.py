@@ -2,7 +2,7 @@
 
 Facts read off tensorflow/tflite-micro (August 2026) and ARM-software/CMSIS-NN (July 2026); the file
 that each stems from is named beside it, relative to tensorflow/lite/micro/kernels and CMSIS-NN's
-Source. Structures use the notation of `layout.py`. A kernel's needs have three parts: the parsed
+Source. Structures use the notation of `abi.py`. A kernel's needs have three parts: the parsed
 options (`params`), the structure made by init (`op_data`), and what prepare asks for (`prepare`).
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgepack.ir.dtypes import DType
-from edgepack.plan.layout import Layouts
+from edgepack.plan.abi import Layouts
 from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor
 
 Simd = Literal["none", "dsp", "mve"]

@@ -157,11 +157,16 @@ def split() -> bytes:
     return build(tensors, [op], ["x"], ["y", "z"])
 
 
+def unused() -> bytes:
+    """A tensor that nobody uses, larger than all others together."""
+    tensors = {"big": _int8(1, 500), "x": _int8(1, 300), "y": _int8(1, 300)}
+    return build(tensors, [Op("RELU", ["x"], ["y"])], ["x"], ["y"])
+
+
 def branches() -> bytes:
-    """Two branches of unequal size that join, a reshape, and a tensor nobody uses."""
+    """Two branches of unequal size that join, and a reshape."""
     tensors = {
         "x": _int8(1, 6, 6, 4),
-        "unused": _int8(1, 30),
         "w": _weights(8, 1, 1, 4, channels=8),
         "b": _bias(8, 8),
         "wide": _int8(1, 6, 6, 8),
@@ -205,6 +210,7 @@ _Q16 = {"scale": 0.001, "zero": 0}
 
 CASES: dict[str, Callable[[], bytes]] = {
     "branches": branches,
+    "unused tensor": unused,
     "conv int8": lambda: conv(),
     "conv float": lambda: conv(quantized=False),
     "depthwise int8": lambda: conv("DEPTHWISE_CONV_2D"),

@@ -1,0 +1,72 @@
+"""The plan of a model on a target: which runtime it is, with the target's ABI and kernels."""
+
+from __future__ import annotations
+
+from edgepack.ir import DType, Graph
+from edgepack.plan.abi import Abi
+from edgepack.plan.fit import Fit, check_fit
+from edgepack.plan.flash import FlashUse, flash_of_file, flash_of_graph
+from edgepack.plan.graph_plan import plan_c, plan_interpreter
+from edgepack.plan.memory import MemoryPlan
+from edgepack.plan.micro_file import micro_model_from_file
+from edgepack.plan.micro_graph import micro_model_from_graph
+from edgepack.plan.micro_model import MicroModel
+from edgepack.plan.tflm import plan_tflm
+from edgepack.plan.tflm_kernels import REFERENCE, KernelBuild
+from edgepack.targets import Target
+
+_TFLM_RUNTIMES = ("tflm", "vela")  # Vela's output runs in TensorFlow Lite Micro
+
+
+def abi_of(target: Target) -> Abi:
+    """Pointer width and enum size of the target's usual compiler."""
+    short_enums = target.cores[0].name.startswith("Cortex-M")  # arm-none-eabi
+    wide = target.pointer_bytes == 8
+    return Abi(8 if wide else 4, 1 if short_enums else 4)
+
+
+def kernel_build_of(target: Target) -> KernelBuild:
+    """The kernels that its firmware is linked with; those of ESP-NN count as reference ones."""
+    if target.kernel_set is None or "cmsis" not in target.kernel_set.name:
+        return REFERENCE
+    if "mve" in target.isa:
+        return KernelBuild(True, "mve")
+    return KernelBuild(True, "dsp" if "dsp" in target.isa else "none")
+
+
+def plan_memory(target: Target, graph: Graph, file: bytes | None = None) -> MemoryPlan:
+    """The arena of `graph` on `target`.
+
+    For TensorFlow Lite Micro the written file is what counts: give its bytes as `file` where there
+    are any. Raises BadModel for a file that this runtime cannot take.
+    """
+    if target.runtime.id in _TFLM_RUNTIMES:
+        return plan_tflm(
+            _micro_model(graph, file), kernels=kernel_build_of(target), abi=abi_of(target)
+        )
+    if target.runtime.id == "c":
+        return plan_c(graph)
+    return plan_interpreter(graph, target.runtime.id)
+
+
+def flash_use(target: Target, graph: Graph, file: bytes | None = None) -> FlashUse:
+    """Weights, structure and runtime code of `graph` on `target`; exact for a file's first two."""
+    if target.kernel_set is None:
+        code = None
+    else:
+        code = target.kernel_set.code_bytes(op.kind for op in _micro_model(graph, file).ops)
+    return flash_of_graph(graph, code) if file is None else flash_of_file(file, graph, code)
+
+
+def fit(target: Target, graph: Graph, file: bytes | None = None) -> Fit:
+    """Plan, flash and verdict in one: `graph` as it will run, `file` its .tflite bytes if any."""
+    return check_fit(
+        target,
+        plan_memory(target, graph, file),
+        flash_use(target, graph, file),
+        float_activations=any(v.dtype is DType.FLOAT32 for n in graph.nodes for v in n.outputs),
+    )
+
+
+def _micro_model(graph: Graph, file: bytes | None) -> MicroModel:
+    return micro_model_from_graph(graph) if file is None else micro_model_from_file(file)
