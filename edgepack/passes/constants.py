@@ -1,0 +1,82 @@
+"""Constant folding and sharing."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import numpy as np
+
+from edgepack import kernels
+from edgepack.ir import Graph, Node, QuantParams, Value
+from edgepack.passes.match import declined, live, take_over
+
+# A folded constant may be this many times larger than what it is made of (int8 to float32 is 4),
+# or this many bytes; anything beyond is cheaper computed on the device than stored in flash.
+_GROWTH: Final = 4
+_SMALL_BYTES: Final = 16384
+
+
+def fold_constants(graph: Graph) -> int:
+    """Compute the nodes whose inputs are all constant, and those that make no elements at all.
+
+    f(constants) = constant. Declines where the result would be much larger than its inputs (a
+    BroadcastTo or Tile of a small constant) and where no reference kernel exists.
+    """
+    folded = 0
+    for node in live(graph):
+        if all(not out.size for out in node.outputs):
+            _put(graph, node, [np.zeros(v.shape, v.dtype.numpy) for v in node.outputs])
+            folded += 1
+        elif node.inputs and all(v.is_const for v in node.present_inputs) and _worth(node):
+            arrays = [None if v is None else v.const for v in node.inputs]
+            with np.errstate(all="ignore"):  # the device divides by zero in silence, too
+                _put(graph, node, [np.asarray(a) for a in kernels.call(node, arrays)])
+            folded += 1
+    return folded
+
+
+def _worth(node: Node) -> bool:
+    made = sum(v.nbytes for v in node.outputs)
+    if made > max(_SMALL_BYTES, _GROWTH * sum(v.nbytes for v in node.present_inputs)):
+        declined("fold_constants", node, f"it would make {made} bytes")
+        return False
+    if kernels.find(node) is None:
+        declined("fold_constants", node, "no reference kernel")
+        return False
+    return True
+
+
+def _put(graph: Graph, node: Node, arrays: list[np.ndarray]) -> None:
+    for old, array in zip(node.outputs, arrays, strict=True):
+        new = graph.constant(np.ascontiguousarray(array).reshape(old.shape), old.name, old.quant)
+        new.dtype = old.dtype
+        take_over(graph, old, new)
+        if graph.is_output(new):
+            old.name, new.name = new.name, old.name
+
+
+def deduplicate_constants(graph: Graph) -> int:
+    """Let constants with equal dtype, shape, parameters and content be one; count the merged."""
+    first: dict[tuple[object, ...], Value] = {}
+    merged = 0
+    for value in graph.constants():
+        if not value.users or graph.is_output(value):
+            continue
+        key = (value.dtype, value.shape, value.quant, zlib.crc32(_raw(value)))
+        twin = first.setdefault(key, value)
+        if twin is not value and _raw(twin) == _raw(value):
+            graph.replace(value, twin)
+            merged += 1
+    return merged
+
+
+def _raw(value: Value) -> bytes:
+    return value.const.tobytes()
+
+
+def constant_like(graph: Graph, old: Value, data: np.ndarray, quant: QuantParams | None) -> Value:
+    """A new constant with the dtype and (made fresh) name of `old`."""
+    new = graph.constant(np.ascontiguousarray(data), old.name, quant)
+    new.dtype = old.dtype
+    return new

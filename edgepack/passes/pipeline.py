@@ -1,0 +1,73 @@
+"""The passes in their order.
+
+`canonicalize` gives each computation one spelling and leaves BatchNorm as it is: a data-free
+quantizer reads its statistics. `fuse` then merges operators into those that the runtimes run.
+Both work on float graphs and on quantized ones, where only exact rewrites apply.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edgepack.ir import Graph
+from edgepack.passes.activations import fuse_activation, merge_clamps
+from edgepack.passes.affine import decompose_batchnorm, fold_batchnorm, fold_scale
+from edgepack.passes.constants import deduplicate_constants, fold_constants
+from edgepack.passes.dense import lift_reshape_over_bias, matmul_to_fully_connected
+from edgepack.passes.duplicates import (
+    cancel_splits,
+    eliminate_common_subexpressions,
+    merge_concats,
+)
+from edgepack.passes.identities import (
+    drop_broadcasts,
+    merge_pads,
+    merge_reshapes,
+    merge_transposes,
+    remove_identities,
+)
+from edgepack.passes.manager import Pass, run_pass, run_to_fixpoint
+from edgepack.passes.padding import fold_pad
+from edgepack.passes.pooling import merge_means, pool_to_mean
+
+_CANONICAL: Final[tuple[Pass, ...]] = (
+    fold_constants,  # first: what is constant decides what everything below may do
+    remove_identities,
+    merge_reshapes,
+    merge_transposes,
+    merge_pads,
+    merge_concats,
+    cancel_splits,
+    drop_broadcasts,
+    eliminate_common_subexpressions,  # before the recomposers: they need single readers
+    merge_clamps,  # before the recomposers: they look for one spelling of a clamp
+    pool_to_mean,
+    merge_means,
+    matmul_to_fully_connected,
+    lift_reshape_over_bias,
+)
+
+_FUSING: Final[tuple[Pass, ...]] = (
+    fold_batchnorm,  # before fold_scale: a scale between the two may then follow
+    fold_scale,
+    fold_pad,  # after both: a layer that pads by itself takes no shift from before it
+    fuse_activation,  # last: the folds above decline after an activation
+)
+
+
+def canonicalize(graph: Graph) -> int:
+    """One spelling for each computation, BatchNorm kept; return the number of rewrites."""
+    return run_to_fixpoint(graph, _CANONICAL)
+
+
+def fuse(graph: Graph) -> int:
+    """BatchNorm, scales, padding and activations into the layers; return the number of rewrites."""
+    total = run_to_fixpoint(graph, _FUSING)
+    total += run_pass(graph, decompose_batchnorm)  # what no layer took
+    total += run_to_fixpoint(graph, (fuse_activation, remove_identities))
+    return total + run_pass(graph, deduplicate_constants)
+
+
+def optimize(graph: Graph) -> int:
+    """`canonicalize`, then `fuse`; return the number of rewrites."""
+    return canonicalize(graph) + fuse(graph)
