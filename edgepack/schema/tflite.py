@@ -67,3 +67,23 @@ def padding_name(
         return "VALID"
     same = tuple(same_padding(*dims) for dims in zip(sizes, kernel, stride, dilation, strict=True))
     return "SAME" if same == tuple(map(tuple, pad)) else None
+
+
+def transposed_padding_name(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    pad: tuple[tuple[int, int], ...],
+) -> str | None:
+    """What the `pad` of a transposed convolution amounts to: "VALID", "SAME" or None.
+
+    `sizes` are the output's, which the file states: the runtimes cut the end of the full result to
+    them, so only what is cut in front counts. VALID cuts nothing there; SAME what a convolution
+    from `sizes` would have padded.
+    """
+    before = [pair[0] for pair in pad]
+    if not any(before):
+        return "VALID"
+    dims = zip(sizes, kernel, stride, strict=True)
+    same = [same_padding(size, k, s, 1)[0] for size, k, s in dims]
+    return "SAME" if same == before else None

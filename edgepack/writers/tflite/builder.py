@@ -10,9 +10,11 @@ import numpy as np
 from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value
 from edgepack.schema import tflite as fmt
 from edgepack.writers.registry import Lowerings
+from edgepack.writers.tflite.versions import Signature, version_of
 
 _ALIGNMENT: Final = 16  # of constant data in the file, as the schema asks
 _SCHEMA_VERSION: Final = 3
+_ENDS_BYTES: Final = 64  # of each end of a buffer that is looked at before comparing it in full
 
 
 class TFLiteBuilder:
@@ -25,7 +27,7 @@ class TFLiteBuilder:
         self._index: dict[int, int] = {}
         self._keep: list[Value] = []  # ids in _index stay valid while the values live
         self._buffers: list[Array | None] = [None]  # buffer 0 is the empty one, by the format
-        self._buffer_index: dict[tuple[str, bytes], int] = {}
+        self._alike: dict[tuple[int, bytes, bytes], list[int]] = {}
         self._codes: dict[tuple[str, int, str], int] = {}
         self._operators: list[Any] = []
         for value in [*graph.inputs, *graph.outputs]:
@@ -39,29 +41,36 @@ class TFLiteBuilder:
         node: Node,
         *,
         inputs: Sequence[Value | None] | None = None,
-        outputs: Sequence[Value] | None = None,
-        version: int = 1,
         options: str | None = None,
         **fields: Any,
     ) -> None:
-        """Add the operator `builtin`; its inputs and outputs are the node's unless given.
+        """Add the operator `builtin`; its inputs are the node's unless given.
 
         `options` is the schema's table ("Conv2DOptions") and `fields` its members in snake case
-        (stride_h); every field of the table may be left at the schema's default.
+        (stride_h); every field of the table may be left at the schema's default. The version is the
+        lowest that takes these tensors and options.
         """
+        read = _without_trailing_none(node.inputs if inputs is None else inputs)
+        version = version_of(builtin, Signature(read, node.outputs, fields))
         operator = self._s.OperatorT()
         operator.opcodeIndex = self._code(builtin, version)
-        operator.inputs = self._indices(node.inputs if inputs is None else inputs)
-        operator.outputs = self._indices(node.outputs if outputs is None else outputs)
+        operator.inputs = self._indices(read)
+        operator.outputs = self._indices(node.outputs)
         if options is not None:
             operator.builtinOptionsType = getattr(self._s.BuiltinOptions, options)
             operator.builtinOptions = self._options(options, fields)
         self._operators.append(operator)
 
-    def constant(self, name: str, data: Array | Sequence[Any], dtype: DType = DType.INT32) -> Value:
+    def constant(
+        self,
+        name: str,
+        data: Array | Sequence[Any] | float,
+        dtype: DType = DType.INT32,
+        quant: QuantParams | None = None,
+    ) -> Value:
         """A constant that only the format needs (a permutation, a shape)."""
         array = np.asarray(data, dtype.numpy)
-        return Value(name, array.shape, dtype, None, array)
+        return Value(name, array.shape, dtype, quant, array)
 
     def tensor(self, value: Value) -> int:
         """The tensor index of `value`, added at first sight."""
@@ -86,7 +95,7 @@ class TFLiteBuilder:
         model.buffers = [_AlignedBuffer(self._s, data) for data in self._buffers]
         builder = flatbuffers.Builder(sum(b.nbytes for b in self._buffers if b is not None) + 65536)
         builder.Finish(model.Pack(builder), fmt.IDENTIFIER)
-        return bytes(builder.Output())
+        return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
     def _subgraph(self) -> Any:
         subgraph = self._s.SubGraphT()
@@ -154,15 +163,37 @@ class TFLiteBuilder:
         return record
 
     def _buffer(self, data: Array, dtype: DType) -> int:
+        """The index of a buffer with these bytes; equal ones are stored once.
+
+        Only buffers of one size that begin and end alike are compared in full: hashing every
+        weight would cost more than writing it.
+        """
         raw = _packed_bytes(data, dtype)
-        key = (str(dtype), raw.tobytes())
-        if key not in self._buffer_index:
-            self._buffer_index[key] = len(self._buffers)
-            self._buffers.append(raw)
-        return self._buffer_index[key]
+        alike = self._alike.setdefault((raw.size, *_ends(raw)), [])
+        for index in alike:
+            if np.array_equal(self._stored(index), raw):
+                return index
+        alike.append(len(self._buffers))
+        self._buffers.append(raw)
+        return alike[-1]
+
+    def _stored(self, index: int) -> Array:
+        data = self._buffers[index]
+        assert data is not None  # only the empty buffer 0 has none, and it is never looked up
+        return data
 
 
 lowers: Lowerings[TFLiteBuilder] = Lowerings("TFLite")
+
+
+def _without_trailing_none(values: Sequence[Value | None]) -> tuple[Value | None, ...]:
+    """Optional inputs at the end are left out; only those in the middle are written as -1."""
+    present = [i for i, value in enumerate(values) if value is not None]
+    return tuple(values[: present[-1] + 1 if present else 0])
+
+
+def _ends(raw: Array) -> tuple[bytes, bytes]:
+    return raw[:_ENDS_BYTES].tobytes(), raw[-_ENDS_BYTES:].tobytes()
 
 
 def _packed_bytes(data: Array, dtype: DType) -> Array:
@@ -185,7 +216,8 @@ class _AlignedBuffer:
             builder.StartVector(1, self._data.size, _ALIGNMENT)
             start = builder.head - self._data.size
             builder.head = start
-            builder.Bytes[start : start + self._data.size] = self._data.tobytes()
+            # through numpy: assigning to a slice of a bytearray would copy the data twice
+            np.frombuffer(builder.Bytes, np.uint8)[start : start + self._data.size] = self._data
             offset = builder.EndVector()
         self._s.BufferStart(builder)
         if offset is not None:

@@ -1,28 +1,22 @@
-"""Convolutions and pooling."""
+"""Convolutions. Legal forms: layout NHWC, padding that SAME or VALID stands for.
+
+Weights may be int8 constants with parameters while the activations are float32: that is TFLite's
+hybrid ("dynamic range") form of CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED, whose kernels
+quantize the activations on the fly. float16 weights are float16 constants behind a Dequantize node.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from edgepack.errors import InternalError
-from edgepack.ir import DType, Node
+from edgepack.ir import Node, Value
 from edgepack.schema import tflite as fmt
 from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
 
-
-def _window(node: Node, kernel: tuple[int, ...]) -> dict[str, Any]:
-    attrs = node.attrs
-    dilation = attrs.get("dilation", (1, 1))
-    name = fmt.padding_name(
-        node.input(0).shape[1:3], kernel, attrs["stride"], dilation, attrs["pad"]
-    )
-    if name is None:
-        raise InternalError(f"padding {attrs['pad']} is not legal in TFLite", at=node.name)
-    return {
-        "padding": getattr(fmt.schema().Padding, name),
-        "stride_h": attrs["stride"][0],
-        "stride_w": attrs["stride"][1],
-    }
+_DIMS = {2: ("h", "w"), 3: ("d", "h", "w")}
 
 
 def activation(node: Node) -> int:
@@ -31,12 +25,32 @@ def activation(node: Node) -> int:
     return int(getattr(fmt.schema().ActivationFunctionType, name))
 
 
+def window_fields(node: Node, kernel: tuple[int, ...]) -> dict[str, Any]:
+    """Padding and strides of a convolution or pooling; InternalError when not legal in TFLite."""
+    attrs = node.attrs
+    dilation = attrs.get("dilation", (1,) * len(kernel))
+    sizes = node.input(0).shape[1:-1]
+    name = fmt.padding_name(sizes, kernel, attrs["stride"], dilation, attrs["pad"])
+    return {"padding": _padding_code(node, name), **_per_dim("stride_{}", attrs["stride"])}
+
+
+def _padding_code(node: Node, name: str | None) -> int:
+    if name is None or node.attrs["layout"] != "NHWC":
+        raise InternalError(
+            f"padding {node.attrs['pad']} in {node.attrs['layout']} is not legal in TFLite",
+            at=f"{node.op} {node.name}",
+        )
+    return int(getattr(fmt.schema().Padding, name))
+
+
+def _per_dim(pattern: str, numbers: tuple[int, ...]) -> dict[str, int]:
+    return {pattern.format(d): n for d, n in zip(_DIMS[len(numbers)], numbers, strict=True)}
+
+
 def _conv_fields(node: Node) -> dict[str, Any]:
-    dilation_h, dilation_w = node.attrs["dilation"]
     return {
-        **_window(node, node.input(1).shape[1:3]),
-        "dilation_h_factor": dilation_h,
-        "dilation_w_factor": dilation_w,
+        **window_fields(node, node.input(1).shape[1:-1]),
+        **_per_dim("dilation_{}_factor", node.attrs["dilation"]),
         "fused_activation_function": activation(node),
     }
 
@@ -44,8 +58,7 @@ def _conv_fields(node: Node) -> dict[str, Any]:
 @lowers("Conv2d")
 def conv2d(node: Node, out: TFLiteBuilder) -> None:
     """CONV_2D; grouped when the filters see fewer channels than the input has."""
-    version = 3 if node.output.dtype is DType.INT8 else 1
-    out.emit("CONV_2D", node, options="Conv2DOptions", version=version, **_conv_fields(node))
+    out.emit("CONV_2D", node, options="Conv2DOptions", **_conv_fields(node))
 
 
 @lowers("DepthwiseConv2d")
@@ -55,27 +68,59 @@ def depthwise_conv2d(node: Node, out: TFLiteBuilder) -> None:
         "DEPTHWISE_CONV_2D",
         node,
         options="DepthwiseConv2DOptions",
-        version=3
-        if node.output.dtype is DType.INT8
-        else 2
-        if node.attrs["dilation"] != (1, 1)
-        else 1,
         depth_multiplier=node.output.shape[-1] // node.input(0).shape[-1],
         **_conv_fields(node),
     )
 
 
-@lowers("MaxPool2d", "AveragePool2d")
-def pool2d(node: Node, out: TFLiteBuilder) -> None:
-    """MAX_POOL_2D and AVERAGE_POOL_2D."""
-    filter_h, filter_w = node.attrs["kernel"]
+@lowers("Conv3d")
+def conv3d(node: Node, out: TFLiteBuilder) -> None:
+    """CONV_3D, weights DHWIO. Legal form: constant weights, groups 1, float32."""
+    inputs = [node.input(0), _turned(node, (1, 2, 3, 4, 0), out), node.optional(2)]
+    out.emit("CONV_3D", node, inputs=inputs, options="Conv3DOptions", **_conv_fields(node))
+
+
+def _turned(node: Node, perm: tuple[int, ...], out: TFLiteBuilder) -> Value:
+    weights = node.input(1)
+    data = np.ascontiguousarray(weights.const.transpose(perm))
+    return out.constant(weights.name, data, weights.dtype)
+
+
+# -- transposed ------------------------------------------------------------------------------------
+
+
+def _transposed_fields(node: Node) -> dict[str, Any]:
+    attrs = node.attrs
+    sizes, kernel = node.output.shape[1:-1], node.input(1).shape[1:-1]
+    name = fmt.transposed_padding_name(sizes, kernel, attrs["stride"], attrs["pad"])
+    return {
+        "padding": _padding_code(node, name),
+        **_per_dim("stride_{}", attrs["stride"]),
+        "fused_activation_function": activation(node),
+    }
+
+
+@lowers("ConvTranspose2d")
+def conv_transpose2d(node: Node, out: TFLiteBuilder) -> None:
+    """TRANSPOSE_CONV: the output's shape, weights, input, bias.
+
+    Legal form: groups 1, dilation 1, and `pad` begins with 0 in each dimension (VALID) or as SAME.
+    """
+    shape = out.constant(f"{node.name}/shape", node.output.shape)
+    inputs = [shape, node.input(1), node.input(0), node.optional(2)]
+    fields = _transposed_fields(node)
+    out.emit("TRANSPOSE_CONV", node, inputs=inputs, options="TransposeConvOptions", **fields)
+
+
+@lowers("ConvTranspose3d")
+def conv_transpose3d(node: Node, out: TFLiteBuilder) -> None:
+    """CONV_3D_TRANSPOSE, weights DHWOI. Legal form: as in two dimensions; constant weights."""
+    shape = out.constant(f"{node.name}/shape", node.output.shape)
+    weights = _turned(node, (1, 2, 3, 0, 4), out)
     out.emit(
-        "MAX_POOL_2D" if node.op == "MaxPool2d" else "AVERAGE_POOL_2D",
+        "CONV_3D_TRANSPOSE",
         node,
-        options="Pool2DOptions",
-        version=2 if node.output.dtype is DType.INT8 else 1,
-        filter_height=filter_h,
-        filter_width=filter_w,
-        fused_activation_function=activation(node),
-        **_window(node, node.attrs["kernel"]),
+        inputs=[shape, weights, node.input(0), node.optional(2)],
+        options="Conv3DOptions",
+        **_transposed_fields(node),
     )

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from edgepack.ir import Graph
-from edgepack.writers.tflite import convolution, dense, elementwise, shape  # noqa: F401 (register)
+from edgepack.writers.tflite import (  # noqa: F401  (importing registers)
+    convolution,
+    dense,
+    elementwise,
+    pooling,
+    shape,
+)
 from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
 
 
