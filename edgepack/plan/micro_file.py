@@ -34,13 +34,18 @@ def micro_model_from_file(data: bytes) -> MicroModel:
         for i, t in enumerate(graph.tensors)
     )
     names = _kind_names()
-    kinds = [names[max(c.builtinCode, c.deprecatedBuiltinCode)] for c in model.operatorCodes]
+    kinds = [_kind(code, names) for code in model.operatorCodes]
     ops = tuple(_op(kinds[op.opcodeIndex], op, tensors) for op in graph.operators or ())
     return MicroModel(tensors, ops, _indices(graph.inputs), _indices(graph.outputs))
 
 
 def _indices(values: Any) -> tuple[int, ...]:
     return () if values is None else tuple(int(v) for v in values)
+
+
+def _kind(code: Any, names: dict[int, str]) -> str:
+    kind = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return _text(code.customCode) if kind == "CUSTOM" else kind
 
 
 def _kind_names() -> dict[int, str]:

@@ -49,7 +49,7 @@ class MicroTensor:
 
 @dataclass(frozen=True, slots=True)
 class MicroOp:
-    """One operator: `kind` is the name in TFLite's BuiltinOperator, or CUSTOM.
+    """One operator: `kind` is the name in TFLite's BuiltinOperator, or a custom operator's own.
 
     `inputs` and `outputs` are tensor indices, -1 for an input that is left out. `options` holds
     what memory depends on: stride_h/w, dilation_h/w, pad_h/w (leading), adj_x, adj_y.

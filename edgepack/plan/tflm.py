@@ -212,6 +212,7 @@ def head_buffers(model: MicroModel, requests: Sequence[tuple[int, int]]) -> list
     for index in model.outputs:
         first.setdefault(index, len(model.ops))
         last[index] = len(model.ops)
+    first = {**dict.fromkeys(last, 0), **first}  # read but never written: there from the start
     buffers = [
         Buffer(t.name, t.nbytes, first.get(i, unused), last.get(i, unused), t.offline_offset)
         for i, t in enumerate(model.tensors)

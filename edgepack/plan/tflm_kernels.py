@@ -376,6 +376,13 @@ def lstm(call: Call) -> Iterator[Request]:
         yield scratch(hidden.size * cell.item_bytes)
 
 
+def ethos_u(call: Call) -> Iterator[Request]:
+    """Addresses and sizes of all tensors of a command stream (ethos_u/ethosu.cc)."""
+    tensors = len(call.op.inputs) + len(call.op.outputs)
+    yield scratch(8 * tensors)
+    yield scratch(call.layouts.abi.pointer_bytes * tensors)
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """One row of the kernel table; layouts are empty where nothing is allocated.
@@ -493,4 +500,5 @@ KERNELS: dict[str, Kernel] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Kernel("{Lstm}", "e 2i 3b", lstm, "{CmsisLstm}"),
     "UNPACK": Kernel(params="2i"),
     "ZEROS_LIKE": Kernel(),
+    "ethos-u": Kernel("3i", prepare=ethos_u),  # custom, made by Vela
 }

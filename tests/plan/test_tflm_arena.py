@@ -10,8 +10,10 @@ import pytest
 from tflm_cases import CASES
 
 from edgepack.errors import BadModel
+from edgepack.ir import DType
 from edgepack.plan.abi import CORTEX_M, HOST
 from edgepack.plan.micro_file import micro_model_from_file
+from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor
 from edgepack.plan.tflm import plan_tflm
 from edgepack.plan.tflm_kernels import CMSIS_NN_DSP, CMSIS_NN_MVE, KERNELS, REFERENCE
 
@@ -153,3 +155,21 @@ def test_an_unknown_operator_is_named():
 def test_what_is_not_tflite_is_refused():
     with pytest.raises(BadModel, match="not a TensorFlow Lite file"):
         micro_model_from_file(b"PK\x03\x04 something else")
+
+
+def test_offsets_set_by_vela_are_kept():
+    """An offline plan: a command stream and its scratch tensor, which nothing writes."""
+    tensors = (
+        MicroTensor("commands", (64,), DType.UINT8, constant=True),
+        MicroTensor("scratch", (300,), DType.UINT8, offline_offset=0),
+        MicroTensor("x", (100,), DType.INT8, scales=1, offline_offset=208),
+        MicroTensor("y", (10,), DType.INT8, scales=1, offline_offset=16),
+    )
+    op = MicroOp("npu", "ethos-u", (0, 1, 2), (3,))
+    plan = plan_tflm(MicroModel(tensors, (op,), (2,), (3,)))
+    placed = [(p.name, p.offset, p.nbytes) for p in plan.placements]
+    assert placed == [
+        ("scratch", 0, 300), ("x", 208, 100), ("y", 16, 10),
+        ("npu (scratch)", 320, 32), ("npu (scratch)", 352, 16),
+    ]  # fmt: skip
+    assert plan.unmodelled == ()
