@@ -15,103 +15,108 @@ from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor, Option
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """The TFLite operator of an IR operator, and how many constant inputs its attributes become."""
 
     kind: str
     operands: int = 0
 
 
-_FORMS: Final = {
-    "Conv2d": _Form("CONV_2D"),
-    "DepthwiseConv2d": _Form("DEPTHWISE_CONV_2D"),
-    "ConvTranspose2d": _Form("TRANSPOSE_CONV", 1),
-    "FullyConnected": _Form("FULLY_CONNECTED"),
-    "MatMul": _Form("BATCH_MATMUL"),
-    "MaxPool2d": _Form("MAX_POOL_2D"),
-    "AveragePool2d": _Form("AVERAGE_POOL_2D"),
-    "ResizeNearest": _Form("RESIZE_NEAREST_NEIGHBOR", 1),
-    "ResizeBilinear": _Form("RESIZE_BILINEAR", 1),
-    "DepthToSpace": _Form("DEPTH_TO_SPACE"),
-    "SpaceToDepth": _Form("SPACE_TO_DEPTH"),
-    "SpaceToBatch": _Form("SPACE_TO_BATCH_ND", 2),
-    "BatchToSpace": _Form("BATCH_TO_SPACE_ND", 2),
-    "Relu": _Form("RELU"),
-    "Relu6": _Form("RELU6"),
-    "ReluN1To1": _Form("RELU_N1_TO_1"),
-    "LeakyRelu": _Form("LEAKY_RELU"),
-    "PRelu": _Form("PRELU"),
-    "Elu": _Form("ELU"),
-    "Sigmoid": _Form("LOGISTIC"),
-    "Tanh": _Form("TANH"),
-    "HardSwish": _Form("HARD_SWISH"),
-    "Gelu": _Form("GELU"),
-    "Softmax": _Form("SOFTMAX"),
-    "LogSoftmax": _Form("LOG_SOFTMAX"),
-    "Exp": _Form("EXP"),
-    "Log": _Form("LOG"),
-    "Sqrt": _Form("SQRT"),
-    "Rsqrt": _Form("RSQRT"),
-    "Abs": _Form("ABS"),
-    "Neg": _Form("NEG"),
-    "Square": _Form("SQUARE"),
-    "Sin": _Form("SIN"),
-    "Cos": _Form("COS"),
-    "Floor": _Form("FLOOR"),
-    "Ceil": _Form("CEIL"),
-    "Round": _Form("ROUND"),
-    "Sign": _Form("SIGN"),
-    "LogicalNot": _Form("LOGICAL_NOT"),
-    "Cast": _Form("CAST"),
-    "Add": _Form("ADD"),
-    "Sub": _Form("SUB"),
-    "Mul": _Form("MUL"),
-    "Div": _Form("DIV"),
-    "Maximum": _Form("MAXIMUM"),
-    "Minimum": _Form("MINIMUM"),
-    "Pow": _Form("POW"),
-    "FloorDiv": _Form("FLOOR_DIV"),
-    "FloorMod": _Form("FLOOR_MOD"),
-    "SquaredDifference": _Form("SQUARED_DIFFERENCE"),
-    "LogicalAnd": _Form("LOGICAL_AND"),
-    "LogicalOr": _Form("LOGICAL_OR"),
-    "BitwiseXor": _Form("BITWISE_XOR"),
-    "RightShift": _Form("RIGHT_SHIFT"),
-    "Equal": _Form("EQUAL"),
-    "NotEqual": _Form("NOT_EQUAL"),
-    "Less": _Form("LESS"),
-    "LessEqual": _Form("LESS_EQUAL"),
-    "Greater": _Form("GREATER"),
-    "GreaterEqual": _Form("GREATER_EQUAL"),
-    "Where": _Form("SELECT_V2"),
-    "ReduceSum": _Form("SUM", 1),
-    "ReduceMean": _Form("MEAN", 1),
-    "ReduceMax": _Form("REDUCE_MAX", 1),
-    "ReduceMin": _Form("REDUCE_MIN", 1),
-    "ReduceProd": _Form("REDUCE_PROD", 1),
-    "ReduceAny": _Form("REDUCE_ANY", 1),
-    "ReduceAll": _Form("REDUCE_ALL", 1),
-    "ArgMax": _Form("ARG_MAX", 1),
-    "ArgMin": _Form("ARG_MIN", 1),
-    "CumSum": _Form("CUMSUM", 1),
-    "TopK": _Form("TOPK_V2", 1),
-    "Reshape": _Form("RESHAPE", 1),
-    "Transpose": _Form("TRANSPOSE", 1),
-    "Concat": _Form("CONCATENATION"),
-    "Split": _Form("SPLIT_V", 2),
-    "Slice": _Form("STRIDED_SLICE", 3),
-    "Pad": _Form("PAD", 1),
-    "Tile": _Form("TILE", 1),
-    "BroadcastTo": _Form("BROADCAST_TO", 1),
-    "Gather": _Form("GATHER"),
-    "GatherNd": _Form("GATHER_ND"),
-    "ScatterNd": _Form("SCATTER_ND", 1),
-    "OneHot": _Form("ONE_HOT", 3),
-    "Reverse": _Form("REVERSE_V2", 1),
-    "L2Norm": _Form("L2_NORMALIZATION"),
-    "Lrn": _Form("LOCAL_RESPONSE_NORMALIZATION"),
-    "Quantize": _Form("QUANTIZE"),
-    "Dequantize": _Form("DEQUANTIZE"),
+FORMS: Final = {
+    "Conv2d": Form("CONV_2D"),
+    "DepthwiseConv2d": Form("DEPTHWISE_CONV_2D"),
+    "ConvTranspose2d": Form("TRANSPOSE_CONV", 1),
+    "Conv3d": Form("CONV_3D"),
+    "ConvTranspose3d": Form("CONV_3D_TRANSPOSE", 1),
+    "FullyConnected": Form("FULLY_CONNECTED"),
+    "MatMul": Form("BATCH_MATMUL"),
+    "MaxPool2d": Form("MAX_POOL_2D"),
+    "AveragePool2d": Form("AVERAGE_POOL_2D"),
+    "ResizeNearest": Form("RESIZE_NEAREST_NEIGHBOR", 1),
+    "ResizeBilinear": Form("RESIZE_BILINEAR", 1),
+    "DepthToSpace": Form("DEPTH_TO_SPACE"),
+    "SpaceToDepth": Form("SPACE_TO_DEPTH"),
+    "SpaceToBatch": Form("SPACE_TO_BATCH_ND", 2),
+    "BatchToSpace": Form("BATCH_TO_SPACE_ND", 2),
+    "Relu": Form("RELU"),
+    "Relu6": Form("RELU6"),
+    "ReluN1To1": Form("RELU_N1_TO_1"),
+    "Relu0To1": Form("RELU_0_TO_1"),
+    "LeakyRelu": Form("LEAKY_RELU"),
+    "PRelu": Form("PRELU"),
+    "Elu": Form("ELU"),
+    "Sigmoid": Form("LOGISTIC"),
+    "Tanh": Form("TANH"),
+    "HardSwish": Form("HARD_SWISH"),
+    "Gelu": Form("GELU"),
+    "Softmax": Form("SOFTMAX"),
+    "LogSoftmax": Form("LOG_SOFTMAX"),
+    "Exp": Form("EXP"),
+    "Log": Form("LOG"),
+    "Sqrt": Form("SQRT"),
+    "Rsqrt": Form("RSQRT"),
+    "Abs": Form("ABS"),
+    "Neg": Form("NEG"),
+    "Square": Form("SQUARE"),
+    "Sin": Form("SIN"),
+    "Cos": Form("COS"),
+    "Floor": Form("FLOOR"),
+    "Ceil": Form("CEIL"),
+    "Round": Form("ROUND"),
+    "Sign": Form("SIGN"),
+    "LogicalNot": Form("LOGICAL_NOT"),
+    "Cast": Form("CAST"),
+    "Add": Form("ADD"),
+    "Sub": Form("SUB"),
+    "Mul": Form("MUL"),
+    "Div": Form("DIV"),
+    "Maximum": Form("MAXIMUM"),
+    "Minimum": Form("MINIMUM"),
+    "Pow": Form("POW"),
+    "Atan2": Form("ATAN2"),
+    "FloorDiv": Form("FLOOR_DIV"),
+    "FloorMod": Form("FLOOR_MOD"),
+    "SquaredDifference": Form("SQUARED_DIFFERENCE"),
+    "LogicalAnd": Form("LOGICAL_AND"),
+    "LogicalOr": Form("LOGICAL_OR"),
+    "BitwiseXor": Form("BITWISE_XOR"),
+    "RightShift": Form("RIGHT_SHIFT"),
+    "Equal": Form("EQUAL"),
+    "NotEqual": Form("NOT_EQUAL"),
+    "Less": Form("LESS"),
+    "LessEqual": Form("LESS_EQUAL"),
+    "Greater": Form("GREATER"),
+    "GreaterEqual": Form("GREATER_EQUAL"),
+    "Where": Form("SELECT_V2"),
+    "ReduceSum": Form("SUM", 1),
+    "ReduceMean": Form("MEAN", 1),
+    "ReduceMax": Form("REDUCE_MAX", 1),
+    "ReduceMin": Form("REDUCE_MIN", 1),
+    "ReduceProd": Form("REDUCE_PROD", 1),
+    "ReduceAny": Form("REDUCE_ANY", 1),
+    "ReduceAll": Form("REDUCE_ALL", 1),
+    "ArgMax": Form("ARG_MAX", 1),
+    "ArgMin": Form("ARG_MIN", 1),
+    "CumSum": Form("CUMSUM", 1),
+    "TopK": Form("TOPK_V2", 1),
+    "Reshape": Form("RESHAPE", 1),
+    "Transpose": Form("TRANSPOSE", 1),
+    "Concat": Form("CONCATENATION"),
+    "Split": Form("SPLIT", 1),
+    "Slice": Form("SLICE", 2),
+    "DynamicUpdateSlice": Form("DYNAMIC_UPDATE_SLICE"),
+    "Pad": Form("PAD", 1),
+    "Tile": Form("TILE", 1),
+    "BroadcastTo": Form("BROADCAST_TO", 1),
+    "Gather": Form("GATHER"),
+    "GatherNd": Form("GATHER_ND"),
+    "ScatterNd": Form("SCATTER_ND", 1),
+    "OneHot": Form("ONE_HOT", 3),
+    "Reverse": Form("REVERSE_V2", 1),
+    "L2Norm": Form("L2_NORMALIZATION"),
+    "Lrn": Form("LOCAL_RESPONSE_NORMALIZATION"),
+    "Quantize": Form("QUANTIZE"),
+    "Dequantize": Form("DEQUANTIZE"),
 }
 
 
@@ -153,8 +158,22 @@ class _Table:
         return len(self.tensors) - 1
 
 
+def _form(node: Node) -> Form:
+    """The usual form, unless attributes call for another operator."""
+    attrs = node.attrs
+    if node.op == "Split" and len(set(attrs["sizes"])) > 1:
+        return Form("SPLIT_V", 2)
+    if node.op == "Slice" and any(step != 1 for step in attrs["stride"]):
+        return Form("STRIDED_SLICE", 3)
+    if node.op == "Pad" and attrs["mode"] != "constant":
+        return Form("MIRROR_PAD", 1)
+    if node.op == "Pad" and attrs["value"]:
+        return Form("PADV2", 2)
+    return FORMS.get(node.op, Form(node.op))
+
+
 def _op(node: Node, table: _Table) -> MicroOp:
-    form = _FORMS.get(node.op, _Form(node.op))
+    form = _form(node)
     inputs = [table.index(v) for v in node.inputs]
     operands = [
         table.operand(f"{node.name}/{i}", _operand_shape(node)) for i in range(form.operands)
@@ -174,10 +193,9 @@ def _operand_shape(node: Node) -> tuple[int, ...]:
 
 def _options(node: Node) -> dict[str, Option]:
     found: dict[str, Option] = {}
-    for name in ("stride", "dilation"):
-        if name in node.attrs:
+    if node.op in ("Conv2d", "DepthwiseConv2d", "ConvTranspose2d"):
+        for name in ("stride", "dilation"):
             found[f"{name}_h"], found[f"{name}_w"] = node.attrs[name]
-    if node.op in ("Conv2d", "DepthwiseConv2d"):
         (found["pad_h"], _), (found["pad_w"], _) = node.attrs["pad"]
     if node.op == "MatMul":
         found["adj_x"], found["adj_y"] = node.attrs["adj_a"], node.attrs["adj_b"]
