@@ -29,6 +29,32 @@ from edgepack.passes.identities import (
 from edgepack.passes.manager import Pass, run_pass, run_to_fixpoint
 from edgepack.passes.padding import fold_pad
 from edgepack.passes.pooling import merge_means, pool_to_mean
+from edgepack.passes.qdq import (
+    cancel_quantize_pairs,
+    fold_qdq,
+    move_constants_under_dequantize,
+)
+from edgepack.passes.recompose_activations import (
+    recompose_gelu,
+    recompose_hard_swish,
+    recompose_leaky_relu,
+    uniform_prelu_to_leaky_relu,
+)
+from edgepack.passes.recompose_normalizations import (
+    fold_norm_parameters,
+    recompose_batch_form,
+    recompose_norms,
+    recompose_softmax,
+    simplify_powers,
+)
+
+_QUANTIZED_SOURCE: Final[tuple[Pass, ...]] = (
+    move_constants_under_dequantize,
+    merge_clamps,
+    fuse_activation,  # so that a clamp before a Quantize is inside the operator that is folded
+    fold_qdq,
+    cancel_quantize_pairs,
+)
 
 _CANONICAL: Final[tuple[Pass, ...]] = (
     fold_constants,  # first: what is constant decides what everything below may do
@@ -45,6 +71,15 @@ _CANONICAL: Final[tuple[Pass, ...]] = (
     merge_means,
     matmul_to_fully_connected,
     lift_reshape_over_bias,
+    simplify_powers,
+    recompose_hard_swish,
+    recompose_gelu,
+    recompose_leaky_relu,
+    uniform_prelu_to_leaky_relu,
+    recompose_softmax,
+    recompose_batch_form,
+    recompose_norms,
+    fold_norm_parameters,  # after recompose_norms, which makes what it folds into
 )
 
 _FUSING: Final[tuple[Pass, ...]] = (
@@ -57,7 +92,11 @@ _FUSING: Final[tuple[Pass, ...]] = (
 
 def canonicalize(graph: Graph) -> int:
     """One spelling for each computation, BatchNorm kept; return the number of rewrites."""
-    return run_to_fixpoint(graph, _CANONICAL)
+    count = 0
+    if graph.nodes_of("Dequantize"):
+        # before constant folding, which would dequantize the weights
+        count = run_to_fixpoint(graph, _QUANTIZED_SOURCE)
+    return count + run_to_fixpoint(graph, _CANONICAL)
 
 
 def fuse(graph: Graph) -> int:

@@ -27,10 +27,16 @@ k: float32[6, 1, 1] = random()
 
 BATCHNORM = {
     "after a convolution": ("c = Conv2d(x, w, b)\ny = BatchNorm(c, g6, b6, m6, v6)", 1),
-    "without a bias": ("c = Conv2d(x, w, pad=((1, 1), (1, 1)))\ny = BatchNorm(c, g6, b6, m6, v6)", 1),
+    "without a bias": (
+        "c = Conv2d(x, w, pad=((1, 1), (1, 1)))\ny = BatchNorm(c, g6, b6, m6, v6)",
+        1,
+    ),
     "grouped": ("c = Conv2d(x, wg, b, groups=2)\ny = BatchNorm(c, g6, b6, m6, v6)", 1),
     "depthwise": ("c = DepthwiseConv2d(x, wd)\ny = BatchNorm(c, g8, g8, g8, v8)", 1),
-    "transposed": ("c = ConvTranspose2d(x, w, b, stride=(2, 2))\ny = BatchNorm(c, g6, b6, m6, v6)", 1),
+    "transposed": (
+        "c = ConvTranspose2d(x, w, b, stride=(2, 2))\ny = BatchNorm(c, g6, b6, m6, v6)",
+        1,
+    ),
     "dense": ("c = FullyConnected(f, wf, b)\ny = BatchNorm(c, g6, b6, m6, v6)", 1),
     "NCHW": ("c = Conv2d(n, w, layout='NCHW')\ny = BatchNorm(c, g6, b6, m6, v6, axis=1)", 1),
     "before a convolution": ("c = BatchNorm(x, g4, b4, m4, v4)\ny = Conv2d(c, w, b)", 1),
@@ -38,24 +44,30 @@ BATCHNORM = {
     "before a depthwise one": ("c = BatchNorm(x, g4, b4, m4, v4)\ny = DepthwiseConv2d(c, wd)", 1),
     "before a dense one": ("c = BatchNorm(f, g4, b4, m4, v4)\ny = FullyConnected(c, wf, b)", 1),
     "two in a row": (
-        "c = Conv2d(x, w)\nd = BatchNorm(c, g6, b6, m6, v6)\ny = BatchNorm(d, b6, g6, m6, v6)", 2,
+        "c = Conv2d(x, w)\nd = BatchNorm(c, g6, b6, m6, v6)\ny = BatchNorm(d, b6, g6, m6, v6)",
+        2,
     ),
     "declines: padded layer after it": (
-        "c = BatchNorm(x, g4, b4, m4, v4)\ny = Conv2d(c, w, b, pad=((1, 1), (1, 1)))", 0,
+        "c = BatchNorm(x, g4, b4, m4, v4)\ny = Conv2d(c, w, b, pad=((1, 1), (1, 1)))",
+        0,
     ),
     "declines: transposed layer after it": (
-        "c = BatchNorm(x, g4, b4, m4, v4)\ny = ConvTranspose2d(c, w, b)", 0,
+        "c = BatchNorm(x, g4, b4, m4, v4)\ny = ConvTranspose2d(c, w, b)",
+        0,
     ),
     "declines: activation between": (
-        "c = Conv2d(x, w, activation='relu')\ny = BatchNorm(c, g6, b6, m6, v6)", 0,
+        "c = Conv2d(x, w, activation='relu')\ny = BatchNorm(c, g6, b6, m6, v6)",
+        0,
     ),
     "declines: another reader": (
-        "c = Conv2d(x, w)\nd = BatchNorm(c, g6, b6, m6, v6)\ny = Add(c, d)", 0,
+        "c = Conv2d(x, w)\nd = BatchNorm(c, g6, b6, m6, v6)\ny = Add(c, d)",
+        0,
     ),
     "declines: another axis": (
-        "c = Conv2d(x, w)\ny = BatchNorm(c, v4, v4, v4, v4, axis=1)", 0,
+        "c = Conv2d(x, w)\ny = BatchNorm(c, v4, v4, v4, v4, axis=1)",
+        0,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BATCHNORM)
@@ -92,12 +104,21 @@ SCALES = {
     "a scale before padding": ("c = Mul(x, g4)\ny = Conv2d(c, w, b, pad=((1, 1), (1, 1)))", 1),
     "a scale before a transposed one": ("c = Mul(x, g4)\ny = ConvTranspose2d(c, w, b)", 1),
     "dense": ("c = FullyConnected(f, wf)\ny = Add(c, b6)", 1),
-    "declines: a shift before padding": ("c = Add(x, g4)\ny = Conv2d(c, w, pad=((1, 1), (0, 0)))", 0),
-    "declines: not per channel": ("r: float32[4, 1] = random()\nc = Conv2d(x, w)\ny = Mul(c, r)", 0),
-    "declines: it broadcasts": ("r: float32[2, 1, 1, 1] = random()\nc = Conv2d(x, w)\ny = Mul(c, r)", 0),
+    "declines: a shift before padding": (
+        "c = Add(x, g4)\ny = Conv2d(c, w, pad=((1, 1), (0, 0)))",
+        0,
+    ),
+    "declines: not per channel": (
+        "r: float32[4, 1] = random()\nc = Conv2d(x, w)\ny = Mul(c, r)",
+        0,
+    ),
+    "declines: it broadcasts": (
+        "r: float32[2, 1, 1, 1] = random()\nc = Conv2d(x, w)\ny = Mul(c, r)",
+        0,
+    ),
     "declines: an activation first": ("c = Mul(x, g4, activation='relu')\ny = Conv2d(c, w)", 0),
     "declines: divides by the layer": ("c = Conv2d(x, w, b)\ny = Div(v6, c)", 0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", SCALES)

@@ -17,41 +17,59 @@ d: float32[4, 5] = input()
 
 CASES = {
     "MatMul": (matmul_to_fully_connected, "y = MatMul(x, w)", 1, ["FullyConnected"]),
-    "transposed": (matmul_to_fully_connected, "y = MatMul(x, wt, adj_b=True)", 1, ["FullyConnected"]),
+    "transposed": (
+        matmul_to_fully_connected,
+        "y = MatMul(x, wt, adj_b=True)",
+        1,
+        ["FullyConnected"],
+    ),
     "batch of one": (matmul_to_fully_connected, "y = MatMul(x, w3)", 1, ["FullyConnected"]),
     "declines: a matrix per batch": (matmul_to_fully_connected, "y = MatMul(x, w2)", 0, ["MatMul"]),
     "declines: both computed": (matmul_to_fully_connected, "y = MatMul(x, d)", 0, ["MatMul"]),
     "declines: left side transposed": (
-        matmul_to_fully_connected, "v = random(6, 5)\ny = MatMul(x, v, adj_a=True)", 0, ["MatMul"],
+        matmul_to_fully_connected,
+        "v = random(6, 5)\ny = MatMul(x, v, adj_a=True)",
+        0,
+        ["MatMul"],
     ),
     "bias after a reshape": (
         lift_reshape_over_bias,
-        "f = FullyConnected(x, wt)\nr = Reshape(f, shape=(12, 5))\ny = Add(r, b)", 1,
+        "f = FullyConnected(x, wt)\nr = Reshape(f, shape=(12, 5))\ny = Add(r, b)",
+        1,
         ["FullyConnected", "Add", "Reshape"],
     ),
     "declines: channels are reshaped": (
         lift_reshape_over_bias,
-        "f = FullyConnected(x, wt)\nr = Reshape(f, shape=(5, 12))\nc = random(12)\ny = Add(r, c)", 0,
+        "f = FullyConnected(x, wt)\nr = Reshape(f, shape=(5, 12))\nc = random(12)\ny = Add(r, c)",
+        0,
         ["FullyConnected", "Reshape", "Add"],
     ),
     "the whole map": (pool_to_mean, "y = AveragePool2d(m, kernel=(4, 4))", 1, ["ReduceMean"]),
     "declines: part of the map": (
-        pool_to_mean, "y = AveragePool2d(m, kernel=(4, 3))", 0, ["AveragePool2d"],
+        pool_to_mean,
+        "y = AveragePool2d(m, kernel=(4, 3))",
+        0,
+        ["AveragePool2d"],
     ),
     "declines: padding": (
-        pool_to_mean, "y = AveragePool2d(m, kernel=(4, 4), pad=((1, 0), (0, 0)))", 0,
+        pool_to_mean,
+        "y = AveragePool2d(m, kernel=(4, 4), pad=((1, 0), (0, 0)))",
+        0,
         ["AveragePool2d"],
     ),
     "two means": (
         merge_means,
-        "a = ReduceMean(m, axes=(1,), keepdims=True)\ny = ReduceMean(a, axes=(2,), keepdims=True)", 1,
+        "a = ReduceMean(m, axes=(1,), keepdims=True)\ny = ReduceMean(a, axes=(2,), keepdims=True)",
+        1,
         ["ReduceMean"],
     ),
     "declines: dropped dimensions": (
-        merge_means, "a = ReduceMean(m, axes=(1,))\ny = ReduceMean(a, axes=(1,))", 0,
+        merge_means,
+        "a = ReduceMean(m, axes=(1,))\ny = ReduceMean(a, axes=(1,))",
+        0,
         ["ReduceMean", "ReduceMean"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

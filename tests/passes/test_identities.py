@@ -55,44 +55,63 @@ def test_an_output_keeps_its_name():
 
 CHAINS = {
     "reshapes": (
-        "merge_reshapes", "a = Reshape(x, shape=(8, 12))\ny = Reshape(a, shape=(96,))", 1, ["Reshape"],
+        "merge_reshapes",
+        "a = Reshape(x, shape=(8, 12))\ny = Reshape(a, shape=(96,))",
+        1,
+        ["Reshape"],
     ),
     "a mean that drops its ones": (
         "merge_reshapes",
-        "a = ReduceMean(x, axes=(1, 2), keepdims=True)\ny = Reshape(a, shape=(2, 3))", 1,
+        "a = ReduceMean(x, axes=(1, 2), keepdims=True)\ny = Reshape(a, shape=(2, 3))",
+        1,
         ["ReduceMean"],
     ),
     "declines: a mean with another reader": (
         "merge_reshapes",
-        "a = ReduceMean(x, axes=(1, 2), keepdims=True)\nb = Reshape(a, shape=(2, 1, 3))\ny = Add(a, b)",
-        0, ["ReduceMean", "Reshape", "Add"],
+        "a = ReduceMean(x, axes=(1, 2), keepdims=True)\nb = Reshape(a, shape=(2, 1, 3))\n"
+        "y = Add(a, b)",
+        0,
+        ["ReduceMean", "Reshape", "Add"],
     ),
     "transposes": (
         "merge_transposes",
-        "a = Transpose(x, perm=(0, 3, 1, 2))\ny = Transpose(a, perm=(1, 2, 0, 3))", 1, ["Transpose"],
+        "a = Transpose(x, perm=(0, 3, 1, 2))\ny = Transpose(a, perm=(1, 2, 0, 3))",
+        1,
+        ["Transpose"],
     ),
     "declines: one transpose": (
         "merge_transposes",
-        "a = Transpose(x, perm=(0, 3, 1, 2))\ny = Sigmoid(a)", 0, ["Transpose", "Sigmoid"],
+        "a = Transpose(x, perm=(0, 3, 1, 2))\ny = Sigmoid(a)",
+        0,
+        ["Transpose", "Sigmoid"],
     ),
     "pads": (
         "merge_pads",
         "a = Pad(x, pads=((0, 0), (1, 0), (0, 0), (0, 0)))\n"
-        "y = Pad(a, pads=((0, 0), (1, 2), (0, 0), (0, 1)))", 1, ["Pad"],
+        "y = Pad(a, pads=((0, 0), (1, 2), (0, 0), (0, 1)))",
+        1,
+        ["Pad"],
     ),
     "declines: pads of other values": (
         "merge_pads",
         "a = Pad(x, pads=((0, 0), (1, 0), (0, 0), (0, 0)), value=1.0)\n"
-        "y = Pad(a, pads=((0, 0), (1, 2), (0, 0), (0, 1)))", 0, ["Pad", "Pad"],
+        "y = Pad(a, pads=((0, 0), (1, 2), (0, 0), (0, 1)))",
+        0,
+        ["Pad", "Pad"],
     ),
     "a broadcast": (
-        "drop_broadcasts", "a = BroadcastTo(v, shape=(2, 4, 4, 3))\ny = Mul(x, a)", 1, ["Mul"],
+        "drop_broadcasts",
+        "a = BroadcastTo(v, shape=(2, 4, 4, 3))\ny = Mul(x, a)",
+        1,
+        ["Mul"],
     ),
     "declines: a broadcast that decides the shape": (
-        "drop_broadcasts", "a = BroadcastTo(v, shape=(4, 3))\ny = Mul(a, one)", 0,
+        "drop_broadcasts",
+        "a = BroadcastTo(v, shape=(4, 3))\ny = Mul(a, one)",
+        0,
         ["BroadcastTo", "Mul"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CHAINS)

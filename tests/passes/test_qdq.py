@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from equivalence import inputs_for, ops
+
+from edgepack.ir.text import parse
+from edgepack.passes.manager import run_pass, run_to_fixpoint
+from edgepack.passes.pipeline import optimize
+from edgepack.passes.qdq import (
+    cancel_quantize_pairs,
+    fold_qdq,
+    move_constants_under_dequantize,
+)
+from edgepack.run.reference import ReferenceRuntime
+
+X = "x: int8[1, 6, 6, 4] @ q(0.05, 3) = input()\nxf = Dequantize(x)\n"
+W = "w: int8[4, 3, 3, 4] @ q([0.01, 0.02, 0.01, 0.03], axis=0) = random()\nwf = Dequantize(w)\n"
+B = "b: int32[4] @ q([0.0005, 0.001, 0.0005, 0.0015], axis=0) = random()\nbf = Dequantize(b)\n"
+Q = "y: q({}) = Quantize(yf, to='int8')\noutput(y)"
+
+CASES = {
+    "Conv2d": (X + W + B + "yf = Conv2d(xf, wf, bf)\n" + Q.format("0.2, 0"), 1),
+    "Conv2d without a bias": (X + W + "yf = Conv2d(xf, wf)\n" + Q.format("0.2, 0"), 1),
+    "Conv2d with a real bias": (
+        X + W + "b = random(4)\nyf = Conv2d(xf, wf, b, activation='relu')\n"
+        "" + Q.format("0.2, -128"), 1,
+    ),
+    "Add": (X + "yf = Add(xf, xf)\n" + Q.format("0.1, 2"), 1),
+    "MaxPool2d": (X + "yf = MaxPool2d(xf, kernel=(2, 2))\n" + Q.format("0.05, 3"), 1),
+    "Sigmoid": (X + "yf = Sigmoid(xf)\n" + Q.format("0.00390625, -128"), 1),
+    "declines: other parameters": (
+        X + "yf = MaxPool2d(xf, kernel=(2, 2))\n" + Q.format("0.06, 3"), 0,
+    ),
+    "declines: Sigmoid with a scale of its own": (X + "yf = Sigmoid(xf)\n"
+    "" + Q.format("0.01, 0"), 0),
+    "declines: no integer form": (X + "yf = Sin(xf)\n" + Q.format("0.01, 0"), 0),
+    "declines: a bias of another scale": (
+        X + W + B.replace("0.0015", "0.0016") + "yf = Conv2d(xf, wf, bf)\n" + Q.format("0.2, 0"), 0,
+    ),
+    "declines: asymmetric weights": (
+        X + "w: int8[4, 3, 3, 4] @ q(0.01, 5) = random()\nwf = Dequantize(w)\n"
+        "yf = Conv2d(xf, wf)\n" + Q.format("0.2, 0"), 0,
+    ),
+    "declines: a real input": (
+        X + "r: float32[4] = input()\nyf = Add(xf, r)\n" + Q.format("0.2, 0"), 0,
+    ),
+    "declines: the real result is an output": (
+        X + "yf = Add(xf, xf)\ny: q(0.1, 2) = Quantize(yf, to='int8')\noutput(y, yf)", 0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fold_qdq(case):
+    text, count = CASES[case]
+    graph = parse(text)
+    before = ReferenceRuntime(graph.copy())
+    assert run_pass(graph, fold_qdq) == count
+    assert ("Quantize" in ops(graph)) == (count == 0)
+    assert [v.name for v in graph.outputs][0] == "y"
+    arrays = inputs_for(graph)
+    want, got = before.run(arrays)[0], ReferenceRuntime(graph).run(arrays)[0]
+    # requantized in fixed point instead of real numbers: at most one step apart
+    assert np.abs(want.astype(int) - got.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(("parameters", "count"), [("0.05, 3", 1), ("0.05, 4", 0)])
+def test_cancel_quantize_pairs(parameters, count):
+    text = f"{X}q: q({parameters}) = Quantize(xf, to='int8')\ny = Dequantize(q)\noutput(y)"
+    assert run_pass(parse(text), cancel_quantize_pairs) == count
+
+
+def test_an_integer_input_is_not_made_an_output():
+    text = f"{X}y: q(0.05, 3) = Quantize(xf, to='int8')\noutput(y)"
+    assert run_pass(parse(text), cancel_quantize_pairs) == 0
+
+
+def test_weights_move_under_their_dequantize():
+    text = "x: float32[4, 4] = input()\nw: int8[2, 3] @ q([0.1, 0.2], axis=0) = random()\n"
+    text += "d = Dequantize(w)\nt = Transpose(d, perm=(1, 0))\n"
+    "r = Reshape(t, shape=(3, 2, 1))\noutput(r)"
+    graph = parse(text)
+    want = ReferenceRuntime(graph.copy()).run(inputs_for(graph))
+    assert run_to_fixpoint(graph, [move_constants_under_dequantize]) == 2
+    assert graph.nodes[0].input(0).quant.axis == 1
+    np.testing.assert_array_equal(ReferenceRuntime(graph).run(inputs_for(graph))[0], want[0])
+
+
+def test_a_reshape_that_mixes_channels_stays():
+    text = "x: float32[4] = input()\nw: int8[2, 3] @ q([0.1, 0.2], axis=0) = random()\n"
+    graph = parse(text + "d = Dequantize(w)\nr = Reshape(d, shape=(6,))\noutput(r)")
+    assert run_pass(graph, move_constants_under_dequantize) == 0
+
+
+def test_a_quantized_graph_stays_integer_throughout():
+    text = (
+        X + W + B + "c = Conv2d(xf, wf, bf)\nr = Relu(c)\n"
+        "q: q(0.2, -128) = Quantize(r, to='int8')\nf = Dequantize(q)\n"
+        "m = MaxPool2d(f, kernel=(2, 2))\np: q(0.2, -128) = Quantize(m, to='int8')\n"
+        "y = Dequantize(p)\noutput(y)"
+    )
+    graph = parse(text)
+    optimize(graph)
+    assert ops(graph) == ["Conv2d", "MaxPool2d", "Dequantize"]
