@@ -16,6 +16,12 @@ from edgepack.kernels import (  # noqa: F401  (importing registers)
     indexing,
     normalization,
     pooling,
+    quantized_activation,
+    quantized_arithmetic,
+    quantized_convolution,
+    quantized_dense,
+    quantized_reduction,
+    quantized_softmax,
     reduction,
     shape,
 )

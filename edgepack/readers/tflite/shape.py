@@ -40,12 +40,13 @@ def _fitting(op: OpView, x: Value, wanted: tuple[int, ...]) -> tuple[int, ...]:
     """`wanted` with its -1 resolved; the batch follows the input when that was resized."""
     if wanted.count(-1) > 1 or any(d < -1 for d in wanted):
         raise BadModel(f"the target shape {wanted} is ambiguous")
-    size = math.prod(x.shape)
+    size = x.size
     known = math.prod([d for d in wanted if d != -1])
     if -1 in wanted and known:
         return tuple(size // known if d == -1 else d for d in wanted)
-    if op.resized and known != size and wanted and math.prod(wanted[1:]):
-        return (size // math.prod(wanted[1:]), *wanted[1:])
+    rest = math.prod(list(wanted[1:]))
+    if op.resized and known != size and wanted and rest:
+        return (size // rest, *wanted[1:])
     return wanted
 
 
