@@ -1,0 +1,183 @@
+"""Activations; those without a row of their own are spelled out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from edgepack.ir import DType, Value
+from edgepack.readers.onnx.context import Call, Context, normal_axis
+from edgepack.readers.onnx.registry import reads
+
+_SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
+
+
+@reads("LeakyRelu")
+def leaky_relu(ctx: Context, node: Call) -> Value:
+    """x, or alpha * x where negative."""
+    return ctx.op("LeakyRelu", node.input(0), alpha=node.attr("alpha", 0.01))
+
+
+@reads("PRelu")
+def prelu(ctx: Context, node: Call) -> Value:
+    """x, or slope * x where negative; whole numbers by comparison."""
+    x, slope = node.input(0), node.input(1)
+    if x.dtype.is_float:
+        return ctx.op("PRelu", x, slope)
+    return ctx.op("Where", ctx.op("Less", x, 0), ctx.op("Mul", x, slope), x)
+
+
+@reads("Elu")
+def elu(ctx: Context, node: Call) -> Value:
+    """alpha * (exp(x) - 1) where negative."""
+    return _elu(ctx, node.input(0), node.attr("alpha", 1.0))
+
+
+def _elu(ctx: Context, x: Value, alpha: float) -> Value:
+    y = ctx.op("Elu", x)
+    return y if alpha == 1.0 else ctx.op("LeakyRelu", y, alpha=alpha)
+
+
+@reads("Selu")
+def selu(ctx: Context, node: Call) -> Value:
+    """gamma * elu(x, alpha)."""
+    y = _elu(ctx, node.input(0), node.attr("alpha", _SELU_ALPHA))
+    return ctx.op("Mul", y, node.attr("gamma", _SELU_GAMMA))
+
+
+@reads("Celu")
+def celu(ctx: Context, node: Call) -> Value:
+    """alpha * elu(x / alpha)."""
+    x, alpha = node.input(0), node.attr("alpha", 1.0)
+    return ctx.op("Mul", ctx.op("Elu", ctx.op("Mul", x, 1 / alpha)), alpha)
+
+
+@reads("HardSigmoid")
+def hard_sigmoid(ctx: Context, node: Call) -> Value:
+    """alpha * x + beta, kept in 0..1."""
+    line = ctx.op("Mul", node.input(0), node.attr("alpha", 0.2))
+    return ctx.op("Clip", ctx.op("Add", line, node.attr("beta", 0.5)), min=0.0, max=1.0)
+
+
+@reads("Softplus")
+def softplus(ctx: Context, node: Call) -> Value:
+    """log(1 + exp(x)), written so that exp never overflows."""
+    return _softplus(ctx, node.input(0))
+
+
+def _softplus(ctx: Context, x: Value) -> Value:
+    small = ctx.op("Exp", ctx.op("Neg", ctx.op("Abs", x)))
+    return ctx.op("Add", ctx.op("Relu", x), ctx.op("Log", ctx.op("Add", small, 1.0)))
+
+
+@reads("Softsign")
+def softsign(ctx: Context, node: Call) -> Value:
+    """x / (1 + |x|)."""
+    x = node.input(0)
+    return ctx.op("Div", x, ctx.op("Add", ctx.op("Abs", x), 1.0))
+
+
+@reads("Mish")
+def mish(ctx: Context, node: Call) -> Value:
+    """x * tanh(softplus(x))."""
+    x = node.input(0)
+    return ctx.op("Mul", x, ctx.op("Tanh", _softplus(ctx, x)))
+
+
+@reads("Swish")
+def swish(ctx: Context, node: Call) -> Value:
+    """x * sigmoid(alpha * x)."""
+    x, alpha = node.input(0), node.attr("alpha", 1.0)
+    inner = x if alpha == 1.0 else ctx.op("Mul", x, alpha)
+    return ctx.op("Mul", x, ctx.op("Sigmoid", inner))
+
+
+@reads("Gelu")
+def gelu(ctx: Context, node: Call) -> Value:
+    """x * Phi(x)."""
+    return ctx.op("Gelu", node.input(0), approximate=node.attr("approximate", "none") == "tanh")
+
+
+@reads("ThresholdedRelu")
+def thresholded_relu(ctx: Context, node: Call) -> Value:
+    """x where above alpha, else 0."""
+    x = node.input(0)
+    return ctx.op("Where", ctx.op("Greater", x, node.attr("alpha", 1.0)), x, ctx.like(0.0, x))
+
+
+@reads("Shrink")
+def shrink(ctx: Context, node: Call) -> Value:
+    """x + bias below -lambd, x - bias above lambd, 0 between."""
+    x, bias, lambd = node.input(0), node.attr("bias", 0.0), node.attr("lambd", 0.5)
+    above = ctx.op("Where", ctx.op("Greater", x, lambd), ctx.op("Sub", x, bias), ctx.like(0.0, x))
+    return ctx.op("Where", ctx.op("Less", x, -lambd), ctx.op("Add", x, bias), above)
+
+
+@reads("Clip")
+def clip(ctx: Context, node: Call) -> Value:
+    """Between two bounds, either of which may be left out; max wins over min."""
+    x = node.input(0)
+    low, high = _bound(node, 1, "min"), _bound(node, 2, "max")
+    if isinstance(low, Value) or isinstance(high, Value):
+        y = x if low is None else ctx.op("Maximum", x, low)
+        return y if high is None else ctx.op("Minimum", y, high)
+    low, high = _finite(low), _finite(high)
+    if low is not None and high is not None:
+        low = min(low, high)
+    return _clipped(ctx, x, low, high)
+
+
+def _clipped(ctx: Context, x: Value, low: float | None, high: float | None) -> Value:
+    if x.dtype.is_float and (low, high) in _NAMED:
+        return ctx.op(_NAMED[low, high], x)
+    if low is not None and high is not None and x.dtype.is_float:
+        return ctx.op("Clip", x, min=low, max=high)
+    y = x if low is None else ctx.op("Maximum", x, low)
+    return y if high is None else ctx.op("Minimum", y, high)
+
+
+_NAMED: dict[tuple[float | None, float | None], str] = {
+    (0.0, None): "Relu",
+    (0.0, 6.0): "Relu6",
+    (-1.0, 1.0): "ReluN1To1",
+}
+
+
+def _bound(node: Call, index: int, name: str) -> Value | float | None:
+    if node.opset < 11:
+        return None if node.attr(name) is None else float(node.attr(name))
+    value = node.optional(index)
+    if value is None or not value.is_const:
+        return value
+    number = value.const.reshape(-1)[0]
+    return float(number) if value.dtype.is_float else int(number)
+
+
+def _finite(bound: Value | float | None) -> float | None:
+    """A bound beyond what float32 holds bounds nothing."""
+    if bound is None or isinstance(bound, Value):
+        return None
+    beyond = isinstance(bound, float) and abs(bound) >= float(np.finfo(np.float32).max)
+    return None if beyond or math.isnan(bound) else bound
+
+
+# -- along an axis ---------------------------------------------------------------------------------
+
+
+@reads("Softmax", "LogSoftmax", "Hardmax")
+def along_axis(ctx: Context, node: Call) -> Value:
+    """Over one axis; before opset 13, over all dimensions from the axis on."""
+    x = node.input(0)
+    axis = normal_axis(node.attr("axis", -1 if node.opset >= 13 else 1), x.rank)
+    if node.opset >= 13:
+        return _along(ctx, node.op, x, axis)
+    flat = ctx.reshape(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+    return ctx.reshape(_along(ctx, node.op, flat, 1), x.shape)
+
+
+def _along(ctx: Context, op: str, x: Value, axis: int) -> Value:
+    if op != "Hardmax":
+        return ctx.op(op, x, axis=axis)
+    best = ctx.op("ArgMax", x, axis=axis, to=DType.INT64)
+    return ctx.op("OneHot", best, depth=x.shape[axis], axis=axis, to=x.dtype)

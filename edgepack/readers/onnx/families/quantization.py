@@ -1,0 +1,229 @@
+"""QuantizeLinear, DequantizeLinear, and the operators that compute on integers.
+
+Known per-tensor or per-axis parameters become the parameters of the integer value. The integer
+operators are read as what they stand for: real arithmetic between Dequantize and Quantize, which a
+later pass joins again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgepack.ir import DType, QuantParams, Value
+from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
+from edgepack.readers.onnx.families.convolution import convolve
+from edgepack.readers.onnx.families.dense import product
+from edgepack.readers.onnx.model import dtype_of
+from edgepack.readers.onnx.registry import reads
+
+# The operators that read an integer value together with its parameters.
+_KNOW_PARAMETERS = frozenset(["DequantizeLinear", "QLinearConv", "QLinearMatMul", "QLinearAdd"])
+
+
+@reads("QuantizeLinear")
+def quantize_linear(ctx: Context, node: Call) -> Value:
+    """x / scale + zero_point, rounded to even, saturated."""
+    x, scale, zero = node.input(0), node.input(1), node.optional(2)
+    to = _integer_type(node, zero)
+    params = _params(node, x, scale, zero)
+    if params is not None and _suits(params, to):
+        return quantize(ctx, x, params, to)
+    return _spelled_quantize(ctx, x, *_spread(ctx, node, x, scale, zero), to)
+
+
+def _integer_type(node: Call, zero: Value | None) -> DType:
+    if zero is not None:
+        return zero.dtype
+    number = node.attr("output_dtype", 0)
+    dtype = dtype_of(number) if number else DType.UINT8
+    if dtype is None or not dtype.is_integer:
+        return decline("quantization to this type", "quantize to int8, uint8 or int16")
+    return dtype
+
+
+def _suits(params: QuantParams, to: DType) -> bool:
+    return params.is_per_tensor and to in (DType.INT8, DType.UINT8, DType.INT16)
+
+
+def quantize(ctx: Context, x: Value, params: QuantParams, to: DType) -> Value:
+    """`x` as integers with these parameters."""
+    if x.is_const:
+        return ctx.constant(params.quantize(x.const, to), quant=params)
+    y = ctx.op("Quantize", ctx.cast(x, DType.FLOAT32), to=to)
+    y.quant = params
+    return y
+
+
+def dequantize(ctx: Context, q: Value, params: QuantParams) -> Value:
+    """The real numbers that integers stand for; a constant keeps its integers."""
+    if q.is_const and q.quant != params:
+        q = ctx.constant(q.const, quant=params)
+    q.quant = params
+    return ctx.op("Dequantize", q, to=DType.FLOAT32)
+
+
+@reads("DequantizeLinear")
+def dequantize_linear(ctx: Context, node: Call) -> Value:
+    """(q - zero_point) * scale in the scale's type."""
+    q, scale, zero = node.input(0), node.input(1), node.optional(2)
+    params = _params(node, q, scale, zero)
+    if params is not None and _may_carry(node, q, params):
+        return ctx.cast(dequantize(ctx, q, params), scale.dtype)
+    return _spelled_dequantize(ctx, q, *_spread(ctx, node, q, scale, zero))
+
+
+def _may_carry(node: Call, q: Value, params: QuantParams) -> bool:
+    """Whether the parameters can be written on `q` itself."""
+    if q.dtype not in (DType.INT8, DType.UINT8, DType.INT16, DType.INT32):
+        return False
+    if q.is_const:
+        return True
+    if q.dtype is DType.INT32 or not params.is_per_tensor:
+        return False
+    if q.quant is not None:
+        return q.quant == params
+    return _KNOW_PARAMETERS.issuperset(node.foreign_users) or _only_reader(node, q)
+
+
+def _only_reader(node: Call, q: Value) -> bool:
+    return not q.users and len(node.foreign_users) <= 1
+
+
+def _params(node: Call, x: Value, scale: Value, zero: Value | None) -> QuantParams | None:
+    """Known, unblocked parameters; None for any others."""
+    if not scale.is_const or (zero is not None and not zero.is_const):
+        return None
+    if node.attr("block_size", 0) or scale.rank > 1:
+        return None
+    scales = scale.const.reshape(-1).astype(np.float32)
+    zeros = np.zeros(scales.shape, np.int64)
+    if zero is not None:
+        zeros = np.broadcast_to(zero.const.reshape(-1).astype(np.int64), scales.shape).copy()
+    axis = None if scales.size == 1 else normal_axis(node.attr("axis", 1), x.rank)
+    return QuantParams(scales, zeros, axis)
+
+
+def _spread(
+    ctx: Context, node: Call, x: Value, scale: Value, zero: Value | None
+) -> tuple[Value, Value | None]:
+    """Scale and zero point so that they broadcast against x: per axis, or repeated per block."""
+    axis = normal_axis(node.attr("axis", 1), x.rank) if x.rank else 0
+    block = node.attr("block_size", 0)
+
+    def widen(v: Value) -> Value:
+        if v.size == 1:
+            return ctx.reshape(v, ())
+        if not block:
+            return ctx.reshape(v, [v.size if i == axis else 1 for i in range(x.rank)])
+        lines = np.minimum(np.arange(x.shape[axis]) // block, v.shape[axis] - 1)
+        return ctx.op("Gather", v, ctx.constant(lines.astype(np.int64)), axis=axis)
+
+    return widen(scale), None if zero is None else widen(zero)
+
+
+def _spelled_quantize(ctx: Context, x: Value, scale: Value, zero: Value | None, to: DType) -> Value:
+    real = ctx.cast(x, DType.FLOAT32)
+    y = ctx.op("Round", ctx.op("Div", real, ctx.cast(scale, DType.FLOAT32)))
+    if zero is not None:
+        y = ctx.op("Add", y, ctx.cast(zero, DType.FLOAT32))
+    low, high = to.limits
+    return ctx.cast(ctx.op("Clip", y, min=float(low), max=float(high)), to)
+
+
+def _spelled_dequantize(ctx: Context, q: Value, scale: Value, zero: Value | None) -> Value:
+    wide = ctx.cast(q, DType.FLOAT32)
+    if zero is not None:
+        wide = ctx.op("Sub", wide, ctx.cast(zero, DType.FLOAT32))
+    return ctx.op("Mul", ctx.cast(wide, scale.dtype), scale)
+
+
+@reads("DynamicQuantizeLinear")
+def dynamic_quantize(ctx: Context, node: Call) -> Sequence[Value]:
+    """uint8 with the range of the data, which always holds zero."""
+    x = node.input(0)
+    axes = range(x.rank)
+    high = ctx.op("Maximum", ctx.reduce("ReduceMax", x, axes, keepdims=False), 0.0)
+    low = ctx.op("Minimum", ctx.reduce("ReduceMin", x, axes, keepdims=False), 0.0)
+    scale = ctx.op("Div", ctx.op("Sub", high, low), 255.0)
+    zero = ctx.op("Round", ctx.op("Div", ctx.op("Neg", low), scale))
+    zero = ctx.op("Clip", zero, min=0.0, max=255.0)
+    y = ctx.op("Add", ctx.op("Round", ctx.op("Div", x, scale)), zero)
+    y = ctx.cast(ctx.op("Clip", y, min=0.0, max=255.0), DType.UINT8)
+    return [y, scale, ctx.cast(zero, DType.UINT8)]
+
+
+# -- operators on quantized values -----------------------------------------------------------------
+
+
+def _real(ctx: Context, node: Call, q: Value, first: int, axis: int | None = None) -> Value:
+    """`q` dequantized by the scale and zero point that are inputs `first` and `first + 1`."""
+    params = _known_params(node, first, axis)
+    carried = q.quant == params and q.quant is not None
+    if q.is_const or carried or (q.quant is None and params.is_per_tensor):
+        return dequantize(ctx, q, params)
+    scale, zero = node.input(first), node.input(first + 1)
+    return ctx.cast(_spelled_dequantize(ctx, q, scale, zero), DType.FLOAT32)
+
+
+def _known_params(node: Call, first: int, axis: int | None = None) -> QuantParams:
+    scales = node.known(first, "scale").reshape(-1).astype(np.float32)
+    zeros = node.known(first + 1, "zero point").reshape(-1).astype(np.int64)
+    zeros = np.broadcast_to(zeros, scales.shape).copy()
+    return QuantParams(scales, zeros, axis if scales.size > 1 else None)
+
+
+@reads("QLinearConv")
+def qlinear_conv(ctx: Context, node: Call) -> Value:
+    """Conv between Dequantize and Quantize; the bias is int32 of scale x * w."""
+    x = _real(ctx, node, node.input(0), 1)
+    w = _real(ctx, node, node.input(3), 4, axis=0)
+    bias = node.optional(8)
+    if bias is not None:
+        scales = node.known(1, "scale").reshape(-1) * node.known(4, "scale").reshape(-1)
+        axis = 0 if scales.size > 1 else None
+        params = QuantParams(scales.astype(np.float32), np.zeros(scales.shape, np.int64), axis)
+        bias = dequantize(ctx, ctx.constant(node.known(8, "bias")), params)
+    y = convolve(ctx, node, x, w, bias)
+    return quantize(ctx, y, _known_params(node, 6), node.input(7).dtype)
+
+
+@reads("QLinearMatMul")
+def qlinear_matmul(ctx: Context, node: Call) -> Value:
+    """MatMul between Dequantize and Quantize."""
+    b = node.input(3)
+    a = _real(ctx, node, node.input(0), 1)
+    y = product(ctx, a, _real(ctx, node, b, 4, axis=b.rank - 1))
+    return quantize(ctx, y, _known_params(node, 6), node.input(7).dtype)
+
+
+@reads("MatMulInteger")
+def matmul_integer(ctx: Context, node: Call) -> Value:
+    """Integers less their zero points, multiplied in float32 (exact below 2^24)."""
+    a, b = node.input(0), node.input(1)
+    a = _centred(ctx, a, node.optional(2), -2)
+    b = _centred(ctx, b, node.optional(3), -1)
+    return ctx.cast(product(ctx, a, b), DType.INT32)
+
+
+@reads("ConvInteger")
+def conv_integer(ctx: Context, node: Call) -> Value:
+    """Like MatMulInteger, with the window of Conv."""
+    x = _centred(ctx, node.input(0), node.optional(2), 0)
+    w = _centred(ctx, node.input(1), node.optional(3), 0)
+    return ctx.cast(convolve(ctx, node, x, w, None), DType.INT32)
+
+
+def _centred(ctx: Context, q: Value, zero: Value | None, axis: int) -> Value:
+    real = ctx.cast(q, DType.FLOAT32)
+    if zero is None:
+        return real
+    offset = ctx.cast(zero, DType.FLOAT32)
+    if zero.size > 1:
+        offset = ctx.reshape(
+            offset, [zero.size if i == axis % q.rank else 1 for i in range(q.rank)]
+        )
+    else:
+        offset = ctx.reshape(offset, ())
+    return ctx.op("Sub", real, offset)
