@@ -12,7 +12,7 @@ from edgepack.plan.micro_file import micro_model_from_file
 from edgepack.plan.micro_graph import micro_model_from_graph
 from edgepack.plan.micro_model import MicroModel
 from edgepack.plan.tflm import plan_tflm
-from edgepack.plan.tflm_kernels import REFERENCE, KernelBuild
+from edgepack.plan.tflm_requests import REFERENCE, KernelBuild
 from edgepack.targets import Target
 
 _TFLM_RUNTIMES = ("tflm", "vela")  # Vela's output runs in TensorFlow Lite Micro

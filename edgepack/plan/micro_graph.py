@@ -150,8 +150,10 @@ class _Table:
             self._index[id(value)] = self._append(tensor)
         return self._index[id(value)]
 
-    def operand(self, name: str, shape: tuple[int, ...]) -> int:
-        return self._append(MicroTensor(name, shape, DType.INT32, constant=True))
+    def operand(
+        self, name: str, shape: tuple[int, ...], dtype: DType = DType.INT32, scales: int = 0
+    ) -> int:
+        return self._append(MicroTensor(name, shape, dtype, constant=True, scales=scales))
 
     def _append(self, tensor: MicroTensor) -> int:
         self.tensors.append(tensor)
@@ -182,8 +184,20 @@ def _op(node: Node, table: _Table) -> MicroOp:
         inputs = [*operands, inputs[1], inputs[0], *inputs[2:]]
     else:
         inputs += operands
+    if form.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") and node.optional(2) is None:
+        inputs = [*inputs[:2], _zero_bias(node, table)]
     outputs = tuple(table.index(v) for v in node.outputs)
     return MicroOp(node.name, form.kind, tuple(inputs), outputs, _options(node))
+
+
+def _zero_bias(node: Node, table: _Table) -> int:
+    """TFLite's convolutions must have a bias, so the writer gives them one of zeros."""
+    x, weights = node.input(0), node.input(1)
+    dtype, scales = x.dtype, 0
+    if x.quant and weights.quant:
+        dtype = DType.INT64 if x.dtype is DType.INT16 else DType.INT32
+        scales = weights.quant.scale.size
+    return table.operand(f"{node.name}/bias", node.output.shape[-1:], dtype, scales)
 
 
 def _operand_shape(node: Node) -> tuple[int, ...]:

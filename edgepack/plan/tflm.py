@@ -16,15 +16,8 @@ from edgepack.plan.abi import CORTEX_M, Abi, Extent, Layouts, align_up
 from edgepack.plan.arena import Allocation, Buffer, aligned, allocate_greedy, live_bytes
 from edgepack.plan.memory import LivePoint, MemoryPlan, Placement
 from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor
-from edgepack.plan.tflm_kernels import (
-    KERNELS,
-    REFERENCE,
-    STRUCTS,
-    Call,
-    Kernel,
-    KernelBuild,
-    Request,
-)
+from edgepack.plan.tflm_kernels import KERNELS, STRUCTS, Kernel
+from edgepack.plan.tflm_requests import REFERENCE, Call, KernelBuild, Request
 
 ALIGNMENT = 16  # micro_arena_constants.h
 _SPARE_SCRATCH_REQUESTS = 12  # kMaxScratchBuffersPerOp in micro_allocator.cc

@@ -10,7 +10,7 @@ from edgepack.ir.text import parse
 from edgepack.plan.micro_file import micro_model_from_file
 from edgepack.plan.micro_graph import FORMS, micro_model_from_graph
 from edgepack.plan.tflm import plan_tflm
-from edgepack.plan.tflm_kernels import CMSIS_NN_DSP
+from edgepack.plan.tflm_requests import CMSIS_NN_DSP
 from edgepack.readers.tflite.read import read_tflite
 from edgepack.writers.tflite.builder import lowers
 from edgepack.writers.tflite.write import write_tflite
@@ -33,7 +33,8 @@ CASES = {
     "split in unequal parts": "y, z = Split(x, axis=3, sizes=(1, 3))",
     "resize": "y = ResizeBilinear(x, size=(12, 16))",
     "transposed convolution": "w = random(5, 3, 3, 4)\ny = ConvTranspose2d(x, w, stride=(2, 2))",
-    "convolution": "w = random(5, 3, 3, 4)\ny = Conv2d(x, w, pad=((1, 1), (1, 1)))",
+    "convolution without bias": "w = random(5, 3, 3, 4)\ny = Conv2d(x, w, pad=((1, 1), (1, 1)))",
+    "depthwise convolution": "w = random(1, 3, 3, 4)\nb = random(4)\ny = DepthwiseConv2d(x, w, b)",
     "pooling": "y = MaxPool2d(x, kernel=(2, 2), stride=(2, 2))",
     "concatenation": "y = Concat(x, x, axis=3)",
     "gather": "i: int32[2] = const([0, 2])\ny = Gather(x, i, axis=3)",

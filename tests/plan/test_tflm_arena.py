@@ -15,7 +15,8 @@ from edgepack.plan.abi import CORTEX_M, HOST
 from edgepack.plan.micro_file import micro_model_from_file
 from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor
 from edgepack.plan.tflm import plan_tflm
-from edgepack.plan.tflm_kernels import CMSIS_NN_DSP, CMSIS_NN_MVE, KERNELS, REFERENCE
+from edgepack.plan.tflm_kernels import KERNELS
+from edgepack.plan.tflm_requests import CMSIS_NN_DSP, CMSIS_NN_MVE, REFERENCE
 
 HERE = Path(__file__).parent
 SHARED = Path(os.environ.get("EDGEPACK_SHARED", HERE.parents[2] / "shared"))
