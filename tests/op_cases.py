@@ -37,11 +37,6 @@ class Case:
     atol: float = 1e-6
     why: str = ""
 
-    @property
-    def op(self) -> str:
-        """The operator that the case is about: the last node's."""
-        return self.graph().nodes[-1].op
-
     def graph(self) -> Graph:
         """A new graph."""
         return parse(self.text)
@@ -185,6 +180,8 @@ _CONVOLUTIONS = {
                                                    4, stride=(2, 2), pad=SAME3, output_pad=(1, 1)),
     "convtranspose2d/cut_end": weighted("ConvTranspose2d", "1, 4, 4, 3", "4, 3, 3, 3", 4,
                                         stride=(2, 2), pad=((0, 2), (0, 1))),
+    "convtranspose2d/output_pad": weighted("ConvTranspose2d", "1, 4, 4, 3", "4, 2, 2, 3", 4,
+                                           stride=(2, 2), output_pad=(1, 1)),
     "convtranspose2d/pad_4_2": weighted("ConvTranspose2d", "1, 4, 4, 3", "4, 4, 4, 3", 4,
                                         stride=(2, 2), pad=SAME3),
     "convtranspose2d/stride_3_gaps": weighted("ConvTranspose2d", "1, 3, 3, 2", "4, 2, 2, 2", 4,
@@ -360,7 +357,7 @@ _BINARY = {
     "add/constant": Case(
         "x: float32[1, 4, 4, 3] = input()\nc = random(3)\ny = Add(x, c)\noutput(y)"),
     "mul/constant_scalar": Case(
-        "x: float32[1, 4, 4, 3] = input()\nc: float32[()] = const(0.125)\ny = Mul(x, c)\noutput(y)"),
+        "x: float32[1, 4, 3] = input()\nc: float32[()] = const(0.125)\ny = Mul(x, c)\noutput(y)"),
     "add/same_value_twice": Case("x: float32[2, 3] = input()\ny = Add(x, x)\noutput(y)"),
     **{
         f"{op.lower()}/{activation}": two(
@@ -386,7 +383,8 @@ _BINARY = {
     "logicaland/broadcast": two("LogicalAnd", "bool[3, 1]", "bool[8]"),
     "logicalor/same_shape": two("LogicalOr", "bool[3, 8]", "bool[3, 8]"),
     "bitwisexor/int32": two("BitwiseXor", "int32[40]", "int32[40]"),
-    "bitwisexor/bool": two("BitwiseXor", "bool[3, 8]", "bool[8]"),
+    "bitwisexor/broadcast": two("BitwiseXor", "int32[3, 8]", "int32[8]"),
+    "bitwisexor/int8": two("BitwiseXor", "int8[40]", "int8[40]"),
     "bitwisexor/uint8": two("BitwiseXor", "uint8[40]", "uint8[40]"),
     "rightshift/int32": two("RightShift", "int32[40]", "int32[40]", usual, below(5)),
     "rightshift/uint8": two("RightShift", "uint8[40]", "uint8[40]", usual, below(5)),
@@ -584,7 +582,7 @@ _INDEXING = {
     },
     **{
         f"dynamicupdateslice/{name}": Case(
-            f"x: float32[4, 5] = input()\nu: float32[2, 3] = input()\ns: int32[2] = input()\n"
+            "x: float32[4, 5] = input()\nu: float32[2, 3] = input()\ns: int32[2] = input()\n"
             "y = DynamicUpdateSlice(x, u, s)\noutput(y)", {"s": among(*start)})
         for name, start in [("inside", (1, 2)), ("moved_inside", (3, 4)), ("negative", (-1, 0))]
     },
@@ -625,13 +623,22 @@ _NORMALIZATIONS = {
 
 # -- storage types ---------------------------------------------------------------------------------
 
-_HYBRID = "TFLite's hybrid kernels quantize the activations to 8 bits on the fly: 1/127 of the range"
+_HYBRID = "TFLite quantizes the activations to 8 bits on the fly, in steps of 1/127 of the range"
 
 _STORAGE = {
     "dequantize/float16_weights": Case(
         "x: float32[2, 6] = input()\nh: float16[4, 6] = random()\nw = Dequantize(h)\n"
-        "y = FullyConnected(x, w)\nq: float16[3] = const([0.5, 1.0, 2.0])\n"
-        "d = Dequantize(q)\noutput(y, d)", rtol=1e-4, atol=1e-4, why=SUMS),
+        "y = FullyConnected(x, w)\noutput(y)", rtol=1e-4, atol=1e-4, why=SUMS),
+    "dequantize/float16_bias": Case(
+        "x: float32[2, 6] = input()\nh: float16[4, 6] = random()\nw = Dequantize(h)\n"
+        "c: float16[4] = random()\nb = Dequantize(c)\ny = FullyConnected(x, w, b)\noutput(y)",
+        rtol=1e-4, atol=1e-4, why=SUMS),
+    "dequantize/float16_convolution": Case(
+        "x: float32[1, 5, 5, 3] = input()\nh: float16[4, 3, 3, 3] = random()\n"
+        "w = Dequantize(h)\ny = Conv2d(x, w)\noutput(y)", rtol=1e-4, atol=1e-4, why=SUMS),
+    "dequantize/int8_weights": Case(
+        "x: float32[2, 6] = input()\nh: int8[4, 6] @ q(0.01, 0) = random()\n"
+        "w = Dequantize(h)\ny = FullyConnected(x, w)\noutput(y)", rtol=1e-4, atol=1e-4, why=SUMS),
 }  # fmt: skip
 
 CASES: dict[str, Case] = {

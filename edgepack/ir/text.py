@@ -65,7 +65,8 @@ def _quant(quant: QuantParams | None) -> str:
 
 def _declare(value: Value) -> str:
     quant = f" @ {_quant(value.quant)}" if value.quant else ""
-    return f"{value.name}: {value.dtype}{list(value.shape)}{quant}"
+    shape = list(value.shape) or "[()]"  # [] is not Python
+    return f"{value.name}: {value.dtype}{shape}{quant}"
 
 
 def _constant(value: Value) -> str:

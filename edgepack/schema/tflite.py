@@ -70,20 +70,21 @@ def padding_name(
 
 
 def transposed_padding_name(
-    sizes: tuple[int, ...],
+    in_sizes: tuple[int, ...],
+    out_sizes: tuple[int, ...],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
     pad: tuple[tuple[int, int], ...],
 ) -> str | None:
     """What the `pad` of a transposed convolution amounts to: "VALID", "SAME" or None.
 
-    `sizes` are the output's, which the file states: the runtimes cut the end of the full result to
-    them, so only what is cut in front counts. VALID cuts nothing there; SAME what a convolution
-    from `sizes` would have padded.
+    VALID cuts nothing off the full result. SAME cuts what a convolution from the output back to the
+    input would have padded; the output's sizes are stated, so what is cut in front decides.
     """
-    before = [pair[0] for pair in pad]
-    if not any(before):
+    if not any(map(any, pad)):
         return "VALID"
-    dims = zip(sizes, kernel, stride, strict=True)
+    if any(n != -(-m // s) for n, m, s in zip(in_sizes, out_sizes, stride, strict=True)):
+        return None
+    dims = zip(out_sizes, kernel, stride, strict=True)
     same = [same_padding(size, k, s, 1)[0] for size, k, s in dims]
-    return "SAME" if same == before else None
+    return "SAME" if same == [before for before, _ in pad] else None

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgepack.errors import InternalError
 from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value
 from edgepack.schema import tflite as fmt
 from edgepack.writers.registry import Lowerings
@@ -184,6 +185,12 @@ class TFLiteBuilder:
 
 
 lowers: Lowerings[TFLiteBuilder] = Lowerings("TFLite")
+
+
+def require(node: Node, legal: bool, what: str) -> None:
+    """Raise InternalError unless the node has the form that its builtin takes."""
+    if not legal:
+        raise InternalError(f"{what} is not legal in TFLite", at=f"{node.op} {node.name}")
 
 
 def _without_trailing_none(values: Sequence[Value | None]) -> tuple[Value | None, ...]:

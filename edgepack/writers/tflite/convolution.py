@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.errors import InternalError
-from edgepack.ir import Node, Value
+from edgepack.ir import DType, Node, QuantParams, Value
 from edgepack.schema import tflite as fmt
-from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
+from edgepack.writers.tflite.builder import TFLiteBuilder, lowers, require
 
 _DIMS = {2: ("h", "w"), 3: ("d", "h", "w")}
 
@@ -35,12 +34,9 @@ def window_fields(node: Node, kernel: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _padding_code(node: Node, name: str | None) -> int:
-    if name is None or node.attrs["layout"] != "NHWC":
-        raise InternalError(
-            f"padding {node.attrs['pad']} in {node.attrs['layout']} is not legal in TFLite",
-            at=f"{node.op} {node.name}",
-        )
-    return int(getattr(fmt.schema().Padding, name))
+    require(node, node.attrs["layout"] == "NHWC", "channels first")
+    require(node, name is not None, f"padding {node.attrs['pad']}")
+    return int(getattr(fmt.schema().Padding, str(name)))
 
 
 def _per_dim(pattern: str, numbers: tuple[int, ...]) -> dict[str, int]:
@@ -58,7 +54,23 @@ def _conv_fields(node: Node) -> dict[str, Any]:
 @lowers("Conv2d")
 def conv2d(node: Node, out: TFLiteBuilder) -> None:
     """CONV_2D; grouped when the filters see fewer channels than the input has."""
-    out.emit("CONV_2D", node, options="Conv2DOptions", **_conv_fields(node))
+    inputs = _with_bias(node, out)
+    out.emit("CONV_2D", node, inputs=inputs, options="Conv2DOptions", **_conv_fields(node))
+
+
+def _with_bias(node: Node, out: TFLiteBuilder) -> list[Value]:
+    """X, weights and bias: zeros where there is none, since CONV_2D does not load without."""
+    x, weights, bias = node.input(0), node.input(1), node.optional(2)
+    if bias is not None:
+        return [x, weights, bias]
+    zeros, name = np.zeros(node.output.shape[-1]), f"{node.name}/bias"
+    if x.quant is None or weights.quant is None:
+        return [x, weights, out.constant(name, zeros, x.dtype)]
+    dtype = DType.INT64 if x.dtype is DType.INT16 else DType.INT32
+    scale = weights.quant.scale * x.quant.scale[0]
+    axis = None if weights.quant.axis is None else 0
+    quant = QuantParams(scale, np.zeros_like(weights.quant.zero_point), axis)
+    return [x, weights, out.constant(name, zeros, dtype, quant)]
 
 
 @lowers("DepthwiseConv2d")
@@ -67,6 +79,7 @@ def depthwise_conv2d(node: Node, out: TFLiteBuilder) -> None:
     out.emit(
         "DEPTHWISE_CONV_2D",
         node,
+        inputs=_with_bias(node, out),
         options="DepthwiseConv2DOptions",
         depth_multiplier=node.output.shape[-1] // node.input(0).shape[-1],
         **_conv_fields(node),
@@ -76,6 +89,7 @@ def depthwise_conv2d(node: Node, out: TFLiteBuilder) -> None:
 @lowers("Conv3d")
 def conv3d(node: Node, out: TFLiteBuilder) -> None:
     """CONV_3D, weights DHWIO. Legal form: constant weights, groups 1, float32."""
+    require(node, node.attrs["groups"] == 1, f"groups {node.attrs['groups']}")
     inputs = [node.input(0), _turned(node, (1, 2, 3, 4, 0), out), node.optional(2)]
     out.emit("CONV_3D", node, inputs=inputs, options="Conv3DOptions", **_conv_fields(node))
 
@@ -91,8 +105,10 @@ def _turned(node: Node, perm: tuple[int, ...], out: TFLiteBuilder) -> Value:
 
 def _transposed_fields(node: Node) -> dict[str, Any]:
     attrs = node.attrs
-    sizes, kernel = node.output.shape[1:-1], node.input(1).shape[1:-1]
-    name = fmt.transposed_padding_name(sizes, kernel, attrs["stride"], attrs["pad"])
+    require(node, attrs["groups"] == 1, f"groups {attrs['groups']}")
+    require(node, set(attrs["dilation"]) == {1}, f"dilation {attrs['dilation']}")
+    x, w, y = (value.shape[1:-1] for value in (node.input(0), node.input(1), node.output))
+    name = fmt.transposed_padding_name(x, y, w, attrs["stride"], attrs["pad"])
     return {
         "padding": _padding_code(node, name),
         **_per_dim("stride_{}", attrs["stride"]),
@@ -104,7 +120,7 @@ def _transposed_fields(node: Node) -> dict[str, Any]:
 def conv_transpose2d(node: Node, out: TFLiteBuilder) -> None:
     """TRANSPOSE_CONV: the output's shape, weights, input, bias.
 
-    Legal form: groups 1, dilation 1, and `pad` begins with 0 in each dimension (VALID) or as SAME.
+    Legal form: groups 1, dilation 1, `pad` nothing (VALID) or as SAME.
     """
     shape = out.constant(f"{node.name}/shape", node.output.shape)
     inputs = [shape, node.input(1), node.input(0), node.optional(2)]

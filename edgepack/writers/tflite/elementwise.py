@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from edgepack.ir import Node
 from edgepack.schema import tflite as fmt
-from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
+from edgepack.writers.tflite.builder import TFLiteBuilder, lowers, require
 from edgepack.writers.tflite.convolution import activation
 
 # IR operator: (TFLite builtin, its option table or None), all options at the schema's defaults
@@ -92,15 +92,22 @@ def gelu(node: Node, out: TFLiteBuilder) -> None:
     out.emit("GELU", node, options="GeluOptions", approximate=node.attrs["approximate"])
 
 
+def _require_last_axis(node: Node) -> None:
+    axis = node.attrs["axis"]
+    require(node, axis in (-1, node.output.rank - 1), f"axis {axis} of {node.output.shape}")
+
+
 @lowers("Softmax")
 def softmax(node: Node, out: TFLiteBuilder) -> None:
     """SOFTMAX. Legal form: along the last axis."""
+    _require_last_axis(node)
     out.emit("SOFTMAX", node, options="SoftmaxOptions", beta=node.attrs["beta"])
 
 
 @lowers("LogSoftmax")
 def log_softmax(node: Node, out: TFLiteBuilder) -> None:
     """LOG_SOFTMAX. Legal form: along the last axis."""
+    _require_last_axis(node)
     out.emit("LOG_SOFTMAX", node, options="LogSoftmaxOptions")
 
 
@@ -113,6 +120,7 @@ def l2_norm(node: Node, out: TFLiteBuilder) -> None:
 @lowers("Lrn")
 def lrn(node: Node, out: TFLiteBuilder) -> None:
     """LOCAL_RESPONSE_NORMALIZATION. Legal form: rank 4."""
+    require(node, node.output.rank == 4, f"rank {node.output.rank}")
     keys = ("radius", "bias", "alpha", "beta")
     fields = {key: node.attrs[key] for key in keys}
     options = "LocalResponseNormalizationOptions"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edgepack.ir import Node
-from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
+from edgepack.writers.tflite.builder import TFLiteBuilder, lowers, require
 from edgepack.writers.tflite.convolution import activation, window_fields
 
 _POOLS: Final = {"MaxPool2d": "MAX_POOL_2D", "AveragePool2d": "AVERAGE_POOL_2D"}
@@ -20,6 +20,8 @@ _BLOCKS: Final = {"DepthToSpace": "DEPTH_TO_SPACE", "SpaceToDepth": "SPACE_TO_DE
 def pool2d(node: Node, out: TFLiteBuilder) -> None:
     """MAX_POOL_2D and AVERAGE_POOL_2D. Legal form: padding is not counted in a mean."""
     filter_h, filter_w = node.attrs["kernel"]
+    counted = node.attrs.get("count_include_pad", False) and any(map(any, node.attrs["pad"]))
+    require(node, not counted, "padding that counts in a mean")
     out.emit(
         _POOLS[node.op],
         node,
@@ -38,6 +40,9 @@ def resize(node: Node, out: TFLiteBuilder) -> None:
     Legal form: not both align_corners and half_pixel.
     """
     builtin, options = _RESIZES[node.op]
+    both = node.attrs["align_corners"] and node.attrs["half_pixel"]
+    require(node, not both, "align_corners with half_pixel")
+    require(node, node.attrs["layout"] == "NHWC", "channels first")
     size = out.constant(f"{node.name}/size", node.attrs["size"])
     out.emit(
         builtin,
@@ -52,6 +57,7 @@ def resize(node: Node, out: TFLiteBuilder) -> None:
 @lowers(*_BLOCKS)
 def depth_space(node: Node, out: TFLiteBuilder) -> None:
     """DEPTH_TO_SPACE and SPACE_TO_DEPTH."""
+    require(node, node.attrs["layout"] == "NHWC", "channels first")
     options = f"{node.op}Options"
     out.emit(_BLOCKS[node.op], node, options=options, block_size=node.attrs["block"])
 

@@ -6,10 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from edgepack.errors import InternalError
 from edgepack.ir import DType, Node, Value
 from edgepack.schema import tflite as fmt
-from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
+from edgepack.writers.tflite.builder import TFLiteBuilder, lowers, require
 
 
 @lowers("Reshape")
@@ -33,9 +32,12 @@ _BY_VECTOR: Final[dict[str, tuple[str, str | None, str]]] = {
 def by_vector(node: Node, out: TFLiteBuilder) -> None:
     """Operators whose one attribute is an int32 vector.
 
-    Legal forms: TRANSPOSE up to rank 6; TILE and BROADCAST_TO up to 8; REVERSE_V2 of axes that
-    follow one another.
+    Legal forms: TRANSPOSE up to rank 6; TILE and BROADCAST_TO up to 8; REVERSE_V2 of rising axes
+    that follow one another.
     """
+    if node.op == "Reverse":
+        axes = [axis % node.output.rank for axis in node.attrs["axes"]]
+        require(node, axes == list(range(axes[0], axes[0] + len(axes))), f"axes {axes}")
     builtin, options, key = _BY_VECTOR[node.op]
     vector = out.constant(f"{node.name}/{key}", node.attrs[key])
     out.emit(builtin, node, inputs=[node.input(0), vector], options=options)
@@ -67,6 +69,7 @@ def slice_(node: Node, out: TFLiteBuilder) -> None:
     Legal form: rank 5 at most. An end in front of the first element has no number (-1 is the last
     element), so the end mask says it.
     """
+    require(node, node.output.rank <= 5, f"rank {node.output.rank}")
     begin, size, stride = (node.attrs[key] for key in ("begin", "size", "stride"))
     first = out.constant(f"{node.name}/begin", begin)
     if all(s == 1 for s in stride):
@@ -96,11 +99,10 @@ def pad(node: Node, out: TFLiteBuilder) -> None:
         out.emit("PAD", node, inputs=inputs, options="PadOptions")
     elif mode == "constant":
         out.emit("PADV2", node, inputs=[*inputs, _fill(node, out)], options="PadV2Options")
-    elif mode in ("reflect", "symmetric"):
+    else:
+        require(node, mode in ("reflect", "symmetric"), f"mode {mode}")
         code = getattr(fmt.schema().MirrorPadMode, mode.upper())
         out.emit("MIRROR_PAD", node, inputs=inputs, options="MirrorPadOptions", mode=code)
-    else:
-        raise InternalError(f"padding mode {mode} is not legal in TFLite", at=f"Pad {node.name}")
 
 
 def _fill(node: Node, out: TFLiteBuilder) -> Value:
