@@ -37,3 +37,10 @@ def matmul(node: Node) -> int:
     """Output elements times the inner size."""
     inner: int = node.input(0).shape[-2 if node.attrs["adj_a"] else -1]
     return int(node.output.size * inner)
+
+
+def lstm(node: Node) -> int:
+    """Steps times the elements of all weight matrices."""
+    steps: int = node.input(0).shape[0] * node.input(0).shape[1]
+    matrices = (node.optional(i) for i in (*range(1, 9), 16))
+    return steps * sum(m.size for m in matrices if m is not None)

@@ -252,6 +252,12 @@ OPS: Final[Mapping[str, Op]] = {
                  SYMMETRIC_UNIT_RANGE),
     "Lrn": Op("local response normalization across channels, NHWC", "x", shapes.same,
               {"radius": REQUIRED, "bias": 1.0, "alpha": 1.0, "beta": 0.5}, FLOAT),
+    # -- recurrent ---------------------------------------------------------------------------------
+    "Lstm": Op("LSTM over the steps of a sequence, from the states h and c on",
+               "x w_i? w_f w_c w_o r_i? r_f r_c r_o p_i? p_f? p_o? b_i? b_f b_c b_o proj? proj_b? "
+               "h c n_i? n_f? n_c? n_o?", shapes.lstm,
+               {"activation": "tanh", "cell_clip": 0.0, "proj_clip": 0.0, "time_major": False,
+                "intermediates": ()}, FLOAT, macs.lstm),
     # -- quantization ------------------------------------------------------------------------------
     "Quantize": Op("real or integer to integer, by the output's parameters", "x", shapes.cast,
                    {"to": REQUIRED}),

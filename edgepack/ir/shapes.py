@@ -374,3 +374,33 @@ def one_hot(inputs: Inputs, attrs: Attrs) -> list[Spec]:
     x = need(inputs, 0)
     axis = normal_axis(attrs["axis"], x.rank + 1)
     return [(x.shape[:axis] + (attrs["depth"],) + x.shape[axis:], DType(attrs["to"]))]
+
+
+# -- recurrent -------------------------------------------------------------------------------------
+
+
+def lstm(inputs: Inputs, attrs: Attrs) -> list[Spec]:
+    """Lstm: x [batch, time, in] (or time first) to [batch, time, out].
+
+    Weights are [units, in] and [units, out], peepholes and biases [units], the projection [out,
+    units] (without one, out is units), the states h [batch, out] and c [batch, units].
+    """
+    x, w, r = need(inputs, 0), need(inputs, 2), need(inputs, 6)
+    h, c = need(inputs, 18), need(inputs, 19)
+    if x.rank != 3 or w.rank != 2 or r.rank != 2:
+        raise ValueError(f"input {x.shape} and weights {w.shape}, {r.shape} do not make an LSTM")
+    units, out = r.shape
+    batch = x.shape[1 if attrs["time_major"] else 0]
+    vector = (units,)
+    expected = {
+        **dict.fromkeys((1, 2, 3, 4), (units, x.shape[2])),
+        **dict.fromkeys((5, 6, 7, 8), (units, out)),
+        **dict.fromkeys((9, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23), vector),
+        16: (out, units), 17: (out,), 18: (batch, out), 19: (batch, units),
+    }  # fmt: skip
+    for index, value in enumerate(inputs):
+        if index in expected and value is not None and value.shape != expected[index]:
+            raise ValueError(f"{value.name} is {value.shape}, should be {expected[index]}")
+    if h.dtype is not x.dtype or c.rank != 2:
+        raise ValueError(f"the state {h.name} is {h.dtype}, the input {x.dtype}")
+    return [((*x.shape[:2], out), x.dtype)]

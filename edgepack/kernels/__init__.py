@@ -20,8 +20,10 @@ from edgepack.kernels import (  # noqa: F401  (importing registers)
     quantized_arithmetic,
     quantized_convolution,
     quantized_dense,
+    quantized_lstm,
     quantized_reduction,
     quantized_softmax,
+    recurrent,
     reduction,
     shape,
 )

@@ -1,5 +1,12 @@
 """Importing this module fills the table of rows."""
 
-from edgepack.readers.tflite import convolution, dense, elementwise, indexing, shape
+from edgepack.readers.tflite import (
+    convolution,
+    dense,
+    elementwise,
+    indexing,
+    recurrent,
+    shape,
+)
 
-__all__ = ["convolution", "dense", "elementwise", "indexing", "shape"]
+__all__ = ["convolution", "dense", "elementwise", "indexing", "recurrent", "shape"]

@@ -42,11 +42,14 @@ class TFLiteBuilder:
         node: Node,
         *,
         inputs: Sequence[Value | None] | None = None,
+        intermediates: Sequence[Value] = (),
+        slots: int = 0,
         options: str | None = None,
         **fields: Any,
     ) -> None:
         """Add the operator `builtin`; its inputs are the node's unless given.
 
+        Absent inputs at the end are left out but up to `slots`, for kernels that count them.
         `options` is the schema's table ("Conv2DOptions") and `fields` its members in snake case
         (stride_h); every field of the table may be left at the schema's default. The version is the
         lowest that takes these tensors and options.
@@ -55,8 +58,10 @@ class TFLiteBuilder:
         version = version_of(builtin, Signature(read, node.outputs, fields))
         operator = self._s.OperatorT()
         operator.opcodeIndex = self._code(builtin, version)
-        operator.inputs = self._indices(read)
+        operator.inputs = self._indices([*read, *[None] * (slots - len(read))])
         operator.outputs = self._indices(node.outputs)
+        if intermediates:
+            operator.intermediates = self._indices(intermediates)
         if options is not None:
             operator.builtinOptionsType = getattr(self._s.BuiltinOptions, options)
             operator.builtinOptions = self._options(options, fields)
@@ -72,6 +77,12 @@ class TFLiteBuilder:
         """A constant that only the format needs (a permutation, a shape)."""
         array = np.asarray(data, dtype.numpy)
         return Value(name, array.shape, dtype, quant, array)
+
+    def variable(self, value: Value) -> Value:
+        """A tensor of its own like `value` that the runtime keeps from one run to the next."""
+        twin = Value(value.name, value.shape, value.dtype, value.quant)
+        self._tensors[self.tensor(twin)].isVariable = True
+        return twin
 
     def tensor(self, value: Value) -> int:
         """The tensor index of `value`, added at first sight."""

@@ -8,6 +8,7 @@ from edgepack.writers.tflite import (  # noqa: F401  (importing registers)
     dense,
     elementwise,
     pooling,
+    recurrent,
     shape,
 )
 from edgepack.writers.tflite.builder import TFLiteBuilder, lowers

@@ -1,0 +1,59 @@
+"""The LSTM of real numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepack.errors import Finding, Unsupported
+from edgepack.ir import Array, Node
+from edgepack.kernels.activation import sigmoid
+from edgepack.kernels.registry import real
+
+
+@real("Lstm")
+def lstm(node: Node, *inputs: Array | None) -> Array:
+    """Every output h of the steps; f, i, o are sigmoids, the candidate and the cell tanh.
+
+    c' = f * c + i * g and h' = o * tanh(c'), then the projection. Without w_i, i = 1 - f.
+    """
+    x, weights, recurrent = _part(inputs, 0), inputs[1:5], inputs[5:9]
+    peepholes, biases, h, c = inputs[9:12], inputs[12:16], _part(inputs, 18), _part(inputs, 19)
+    if any(v is not None for v in inputs[20:]):
+        finding = Finding(node.name, "Lstm", str(x.dtype), "layer normalization in the gates")
+        raise Unsupported("there is no reference kernel", [finding])
+
+    def gate(index: int, step: Array, peep: int | None = None) -> Array:
+        w, r, b = _part(weights, index), _part(recurrent, index), biases[index]
+        total: Array = step @ w.T + h @ r.T
+        total = total if b is None else total + b
+        p = None if peep is None else peepholes[peep]
+        return total if p is None else total + c * p
+
+    steps = x if node.attrs["time_major"] else np.swapaxes(x, 0, 1)
+    outputs = []
+    for step in steps:
+        forget = sigmoid(gate(1, step, 1))
+        enter = 1 - forget if weights[0] is None else sigmoid(gate(0, step, 0))
+        c = _clipped(forget * c + enter * np.tanh(gate(2, step)), node.attrs["cell_clip"])
+        h = _projected(node, inputs, sigmoid(gate(3, step, 2)) * np.tanh(c))
+        outputs.append(h)
+    y = np.stack(outputs)
+    return y if node.attrs["time_major"] else np.swapaxes(y, 0, 1)
+
+
+def _part(inputs: tuple[Array | None, ...], index: int) -> Array:
+    array = inputs[index]
+    assert array is not None  # the shape rule asks for all but those of w_i
+    return array
+
+
+def _clipped(x: Array, limit: float) -> Array:
+    return np.clip(x, -limit, limit) if limit > 0 else x
+
+
+def _projected(node: Node, inputs: tuple[Array | None, ...], h: Array) -> Array:
+    matrix, bias = inputs[16], inputs[17]
+    if matrix is None:
+        return h
+    y = h @ matrix.T
+    return _clipped(y if bias is None else y + bias, node.attrs["proj_clip"])
