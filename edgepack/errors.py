@@ -5,7 +5,7 @@
     │   ├── BadModel              a model file that is damaged, malicious or not understood
     │   ├── BadData               calibration or evaluation data that does not suit the model
     │   └── BadTarget             an unknown target or a profile with a wrong field
-    ├── Unsupported               operators, dtypes or options that have no equivalent; lists them all
+    ├── Unsupported               operators or dtypes that have no equivalent; lists them all
     ├── MissingDependency         an optional package is needed; names the extra that brings it
     ├── DoesNotFit                the model does not fit the device
     └── InternalError             a broken invariant of the IR: a defect in edgepack itself

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgepack.api.feed import feed, input_specs, source_shape
 from edgepack.api.options import ExportOptions
 from edgepack.data import Samples, load_samples
 from edgepack.errors import BadInput
@@ -22,6 +21,7 @@ from edgepack.quantize.options import QuantizeOptions
 from edgepack.report import Quantization
 from edgepack.run.observe import calibrate
 from edgepack.targets import Target
+from edgepack.validate.interface import Interface
 from edgepack.writers.tflite.names import builtins_of
 
 DEFAULT_SAMPLES = 100  # of calibration data, spread over all there is
@@ -31,14 +31,17 @@ _DEFAULT_SPAN = (-1.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """`real` is the float graph as legalized, `graph` what is exported (the same when float).
+    """`real` is the float graph as legalized, `graph` what goes to TFLite (the same when float).
 
+    `portable` is what goes to ONNX: the same integers where quantized, else the graph before it
+    was legalized for TFLite.
     `samples` are the calibration data in the source's layout, for measuring; `methods` says how
     the range of each value was chosen.
     """
 
     real: Graph | None
     graph: Graph
+    portable: Graph
     quantization: Quantization
     samples: Samples | None
     methods: dict[str, str]
@@ -61,16 +64,17 @@ def lower(graph: Graph, target: Target, options: ExportOptions) -> Lowered:
     lowered = graph.copy()
     legalize_tflite(lowered, lambda builtin, dtype: target.supports(builtin, str(dtype)))
     if scheme == "source":
-        return Lowered(None, lowered, _kept(lowered), _samples(graph, options), {}, ())
+        return Lowered(None, lowered, lowered, _kept(lowered), _samples(graph, options), {}, ())
     if scheme == "int8":
         return _integer(lowered, target, options)
+    result, portable = lowered.copy(), graph.copy()
+    for each in (result, portable):
+        if scheme == "fp16":
+            halve_weights(each)
+        elif scheme == "dynamic":
+            quantize_dynamic(each, per_channel=not options.per_tensor)
     quantization = Quantization(scheme, "none", io="float")
-    result = lowered.copy()
-    if scheme == "fp16":
-        halve_weights(result)
-    elif scheme == "dynamic":
-        quantize_dynamic(result, per_channel=not options.per_tensor)
-    return Lowered(lowered, result, quantization, _samples(graph, options), {}, ())
+    return Lowered(lowered, result, portable, quantization, _samples(graph, options), {}, ())
 
 
 def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:
@@ -80,7 +84,7 @@ def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:
         return "source" if quantized else target.quantize
     if quantized and options.quantize != "none":
         raise BadInput(
-            f"{graph.source.path} is quantized already, so --quantize {options.quantize} is refused",
+            f"the model is quantized already, so --quantize {options.quantize} is refused",
             hint="leave --quantize out to keep the source's quantization, or give the float model",
         )
     return "source" if quantized else options.quantize
@@ -101,7 +105,7 @@ def _kept(graph: Graph) -> Quantization:
 def _samples(graph: Graph, options: ExportOptions) -> Samples | None:
     if options.calibration is None:
         return None
-    specs = input_specs(graph, options.span())
+    specs = Interface.of(graph).specs(options.span())
     limit = options.samples or DEFAULT_SAMPLES
     return load_samples(options.calibration, specs, preprocess=options.preprocess, limit=limit)
 
@@ -113,7 +117,8 @@ def _integer(real: Graph, target: Target, options: ExportOptions) -> Lowered:
         warnings.append(_guess_warning(options))
         data: Iterable[Sequence[Array]] = noise(real, options)
     else:
-        data = (feed(real, sample.inputs) for sample in samples)
+        interface = Interface.of(real)
+        data = (interface.feed(sample.inputs, "graph") for sample in samples)
     seen = calibrate(real, data, threads=options.threads)
     wanted = _quantize_options(target, options)
     graph = real.copy()
@@ -127,7 +132,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions) -> Lowered:
         wanted.per_channel,
         "int8" if wanted.io_dtype is DType.INT8 else "float",
     )
-    return Lowered(real, graph, quantization, samples, plan.methods, tuple(warnings))
+    return Lowered(real, graph, graph, quantization, samples, plan.methods, tuple(warnings))
 
 
 def _quantize_options(target: Target, options: ExportOptions) -> QuantizeOptions:
@@ -139,7 +144,7 @@ def _quantize_options(target: Target, options: ExportOptions) -> QuantizeOptions
     )
 
 
-def _has_kernel(target: Target):  # type: ignore[no-untyped-def]
+def _has_kernel(target: Target) -> Callable[[Node], bool]:
     def has_kernel(node: Node) -> bool:
         return all(target.supports(name, "int8") for name in builtins_of(node))
 
@@ -172,6 +177,3 @@ def _noise(value: Value, low: float, high: float, seed: int, index: int) -> Arra
         columns = np.arange(value.shape[2]) * 4 // value.shape[2]
         unit = coarse[:, rows][:, :, columns]
     return (low + (high - low) * unit).astype(value.dtype.numpy)
-
-
-__all__ = ["Lowered", "canonical", "is_quantized", "lower", "noise", "scheme_of", "source_shape"]

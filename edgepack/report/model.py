@@ -36,21 +36,6 @@ class Quantization:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What the model takes of the device, in bytes; `timeline` has bytes alive at each node."""
-
-    arena_bytes: int | None
-    flash_bytes: int | None
-    sram_budget_bytes: int | None
-    flash_budget_bytes: int | None
-    peak_node: str | None
-    timeline: tuple[Mapping[str, Any], ...] = ()
-    banks: tuple[Mapping[str, Any], ...] = ()
-    weight_bytes: int | None = None
-    runtime_code_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class FileInfo:
     """An exported file, relative to the output folder."""
 
@@ -75,7 +60,7 @@ class Accuracy:
     exported: Mapping[str, float | None] = field(default_factory=dict)
     metric: str | None = None
     samples: int | None = None
-    logit_sqnr_db: Mapping[str, float | None] = field(default_factory=dict)
+    output_sqnr_db: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +98,17 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything edgepack found out about one model on one target."""
+    """Everything edgepack found out about one model on one target.
+
+    `memory` is `plan.fit.Fit.as_dict()`: arena, flash, budgets, banks and the timeline, in bytes.
+    """
 
     edgepack: str
     target: str
     fits: bool | None
     source: SourceInfo
     quantization: Quantization
-    memory: Memory
+    memory: Mapping[str, Any]
     files: Mapping[str, FileInfo | None]
     compute: Compute
     unsupported: tuple[Finding, ...] = ()
@@ -155,9 +143,6 @@ class Report:
         parts = dict(data)
         parts["source"] = SourceInfo(**data["source"])
         parts["quantization"] = Quantization(**data["quantization"])
-        memory = dict(data["memory"])
-        memory["timeline"], memory["banks"] = tuple(memory["timeline"]), tuple(memory["banks"])
-        parts["memory"] = Memory(**memory)
         parts["files"] = {k: FileInfo(**v) if v else None for k, v in data["files"].items()}
         parts["compute"] = Compute(**data["compute"])
         parts["unsupported"] = tuple(Finding(**f) for f in data["unsupported"])

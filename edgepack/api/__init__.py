@@ -1,0 +1,21 @@
+"""The Python API: each command of the command line as one call."""
+
+from edgepack.api.check import check
+from edgepack.api.export import export
+from edgepack.api.inspect import Inspection, inspect
+from edgepack.api.options import ExportOptions
+from edgepack.api.source import load
+from edgepack.api.validation import rewrite_page, validate
+from edgepack.targets import list_targets as targets
+
+__all__ = [
+    "ExportOptions",
+    "Inspection",
+    "check",
+    "export",
+    "inspect",
+    "load",
+    "rewrite_page",
+    "targets",
+    "validate",
+]

@@ -1,0 +1,72 @@
+"""What a target says to a graph: operators it lacks, and whether the rest fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgepack.errors import Finding
+from edgepack.ir import DType, Graph, Node, Value, node_macs
+from edgepack.plan.device import fit
+from edgepack.plan.fit import Fit
+from edgepack.report import Compute
+from edgepack.targets import Target
+from edgepack.writers.tflite.names import builtins_of
+
+
+def unsupported_on(target: Target, graph: Graph) -> tuple[Finding, ...]:
+    """Every node of a legalized graph that the target's runtime has no kernel for."""
+    return tuple(f for node in graph.nodes for f in _findings(target, node))
+
+
+def fit_on(target: Target, graph: Graph, file: bytes | None) -> Fit:
+    """Memory plan and verdict; `file` is the TFLite file where there is one."""
+    return fit(target, graph, file)
+
+
+def compute_of(graph: Graph) -> Compute:
+    """Multiply-accumulates and weights; each constant counts once."""
+    weights = {id(v.data): v.size for v in graph.constants() if v.rank}
+    return Compute(sum(map(node_macs, graph.nodes)), sum(weights.values()))
+
+
+def memory_of(verdict: Fit | None, target: Target) -> Mapping[str, Any]:
+    """The report's `memory`; every figure None when nothing could be planned."""
+    if verdict is not None:
+        return verdict.as_dict()
+    return {
+        "arena_bytes": None,
+        "flash_bytes": None,
+        "sram_budget_bytes": target.sram_budget_bytes,
+        "flash_budget_bytes": target.flash_budget_bytes,
+        "peak_node": None,
+        "timeline": [],
+        "banks": [],
+    }
+
+
+def _findings(target: Target, node: Node) -> list[Finding]:
+    names = builtins_of(node) or (node.op,)
+    dtype = _kernel_dtype(node)
+    reason = f"{target.runtime.name} has no such kernel"
+    return [
+        Finding(node.name, name, dtype, reason, _hint(target, name))
+        for name in names
+        if not target.supports(name, dtype)
+    ]
+
+
+def _kernel_dtype(node: Node) -> str:
+    """The dtype a kernel is chosen by: that of the first data input (weights where narrower)."""
+    data: Value = next((v for v in node.present_inputs if not v.is_const), node.output)
+    weight = node.optional(1)
+    if data.dtype is DType.INT8 and weight is not None and weight.dtype is DType.INT4:
+        return "w4a8"
+    return str(data.dtype)
+
+
+def _hint(target: Target, name: str) -> str | None:
+    others = sorted(target.dtypes_of(name))
+    if others:
+        return f"it runs in {', '.join(others)}"
+    return "replace the operator in the model, or choose a target whose runtime has it"

@@ -1,0 +1,85 @@
+"""Does it fit? Any supported file, before anything is exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import edgepack
+from edgepack.api.assess import compute_of, fit_on, memory_of, unsupported_on
+from edgepack.api.lower import Lowered, canonical, is_quantized, lower
+from edgepack.api.options import ExportOptions
+from edgepack.api.source import read_source
+from edgepack.errors import EdgepackError
+from edgepack.ir import Graph
+from edgepack.plan.fit import Fit
+from edgepack.report import Quantization, Report, Requirement, SourceInfo
+from edgepack.targets import Target, load_target
+from edgepack.validate.layers import layer_infos
+from edgepack.writers.tflite import write_tflite
+
+
+def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
+    """The report on `model` as it would be on `target`, without the parts that need an export.
+
+    A quantized model is judged as it is, a float one as the target's default quantization (or
+    `quantize=`) would make it. Raises what reading raises; a model that does not fit is not an
+    error but `report.fits == False`.
+    """
+    wanted = ExportOptions.of(options)
+    profile = target if isinstance(target, Target) else load_target(target)
+    source = read_source(model, wanted)
+    lowered = _as_exported(source, profile, wanted)
+    verdict, notes = _verdict(model, source, lowered, profile)
+    findings = unsupported_on(profile, lowered.graph)
+    return Report(
+        edgepack=edgepack.__version__,
+        target=profile.id,
+        fits=None if verdict is None else verdict.fits and not findings,
+        source=source_info(source),
+        quantization=lowered.quantization,
+        memory=memory_of(verdict, profile),
+        files={"tflite": None, "onnx": None, "c": None},
+        compute=compute_of(lowered.graph),
+        unsupported=findings,
+        layers=layer_infos(lowered.graph, {}, {}),
+        requirements=fit_requirements(verdict),
+        warnings=lowered.warnings,
+        notes=notes,
+    )
+
+
+def source_info(graph: Graph) -> SourceInfo:
+    """What the report says of the file that was read."""
+    source = graph.source
+    return SourceInfo(source.path, source.format, source.sha256 or None)
+
+
+def fit_requirements(verdict: Fit | None) -> tuple[Requirement, ...]:
+    """The two budgets as requirements: arena within SRAM, everything else within flash."""
+    if verdict is None:
+        return ()
+    problems = "; ".join(verdict.problems)
+    remedies = "; ".join(verdict.remedies)
+    found = problems + (f" (try: {remedies})" if remedies else "") if problems else "fits"
+    return (Requirement("memory", "within the target's banks", found, verdict.fits),)
+
+
+def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:
+    if source.source.format == "tflite" and is_quantized(source):
+        # Judged as it is: what is in the file goes to the device.
+        io = "int8" if all(v.quant for v in source.inputs) else "float"
+        kept = Quantization("source", "source", None, None, io)
+        return Lowered(None, source, source, kept, None, {}, ())
+    return lower(canonical(source), target, options)
+
+
+def _verdict(
+    model: Any, source: Graph, lowered: Lowered, target: Target
+) -> tuple[Fit | None, tuple[str, ...]]:
+    try:
+        if lowered.graph is source:
+            return fit_on(target, source, Path(model).read_bytes()), ()
+        return fit_on(target, lowered.graph, write_tflite(lowered.graph)), ()
+    except EdgepackError as problem:
+        return None, (f"memory could not be planned: {problem.message}",)

@@ -1,0 +1,214 @@
+"""The main job: a model in; out a folder for the device, and a report on how good it is."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import edgepack
+from edgepack.api.assess import compute_of, fit_on, memory_of, unsupported_on
+from edgepack.api.check import fit_requirements, source_info
+from edgepack.api.folder import replaced_folder
+from edgepack.api.lower import Lowered, canonical, lower, noise
+from edgepack.api.options import ExportOptions
+from edgepack.api.source import read_source
+from edgepack.data import load_samples
+from edgepack.errors import Unsupported
+from edgepack.ir import Array, Graph
+from edgepack.passes.legalize_onnx import legalize_onnx
+from edgepack.report import FileInfo, Report, Requirement
+from edgepack.report.page import write_page
+from edgepack.targets import Target, load_target
+from edgepack.validate.bundle import write_bundle
+from edgepack.validate.files import OpenFile, open_files
+from edgepack.validate.interface import Interface
+from edgepack.validate.judge import Judgement, judge
+from edgepack.validate.layers import layer_infos, layer_sqnr
+from edgepack.writers.onnx import write_onnx
+from edgepack.writers.tflite import write_tflite
+
+_LAYER_SAMPLES = 4
+_AGREEMENT_SAMPLES = 8
+FILE_NAMES = {"tflite": "model.tflite", "onnx": "model.onnx"}
+
+
+def export(model: Any, target: str | Path | Target, out: str | Path, **options: Any) -> Report:
+    """Export `model` for `target` into the folder `out` and return the report.
+
+    Options are those of the command line (`edgepack.api.options.ExportOptions`). The folder is
+    written aside and renamed: it is whole or not there, and an earlier export stays until then.
+    Raises Unsupported before anything is written when the target's runtime lacks operators (unless
+    `allow_misfit`), BadInput, BadModel and BadData for what cannot be used. A model that does not
+    fit or misses a requirement is exported, and `report.ok` is False.
+    """
+    wanted = ExportOptions.of(options)
+    profile = target if isinstance(target, Target) else load_target(target)
+    graph = canonical(read_source(model, wanted))
+    lowered = lower(graph, profile, wanted)
+    findings = unsupported_on(profile, lowered.graph)
+    if findings and not wanted.allow_misfit:
+        raise Unsupported(
+            f"{profile.name} ({profile.runtime.name}) cannot run these operators",
+            findings,
+            hint="--allow-misfit exports all the same",
+        )
+    files = write_files(lowered, wanted.format_list(profile.formats))
+    opened, notes = _open(lowered, files, profile, wanted)
+    report = _report(graph, lowered, files, profile, wanted, opened, notes)
+    named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
+    samples = list(_inputs(lowered, wanted, _AGREEMENT_SAMPLES))
+    with replaced_folder(Path(out)) as folder:
+        for name, data in named.values():
+            (folder / name).write_bytes(data)
+        write_bundle(folder, named, opened, samples, profile.id)
+        (folder / "report.json").write_text(report.to_json())
+        write_page(report, folder / "report.html")
+    return report
+
+
+def write_files(lowered: Lowered, formats: tuple[str, ...]) -> dict[str, bytes]:
+    """The bytes of each format asked for."""
+    files: dict[str, bytes] = {}
+    if "tflite" in formats:
+        files["tflite"] = write_tflite(lowered.graph, f"edgepack {edgepack.__version__}")
+    if "onnx" in formats:
+        portable = lowered.portable.copy()
+        legalize_onnx(portable)
+        files["onnx"] = write_onnx(portable)
+    return files
+
+
+def _report(
+    graph: Graph,
+    lowered: Lowered,
+    files: Mapping[str, bytes],
+    target: Target,
+    options: ExportOptions,
+    opened: Sequence[OpenFile],
+    notes: tuple[str, ...],
+) -> Report:
+    verdict = fit_on(target, lowered.graph, files.get("tflite") or write_tflite(lowered.graph))
+    findings = unsupported_on(target, lowered.graph)
+    judgement = _judge(lowered, opened, notes, options)
+    met = () if options.allow_misfit else fit_requirements(verdict)
+    return Report(
+        edgepack=edgepack.__version__,
+        target=target.id,
+        fits=verdict.fits and not findings,
+        source=source_info(graph),
+        quantization=lowered.quantization,
+        memory=memory_of(verdict, target),
+        files={name: _file_info(files, name) for name in ("tflite", "onnx", "c")},
+        compute=compute_of(lowered.graph),
+        unsupported=findings,
+        accuracy=judgement.accuracy,
+        agreement=judgement.agreement,
+        layers=layer_infos(lowered.graph, _sqnr(lowered, options), lowered.methods),
+        latency=judgement.latencies[0] if judgement.latencies else None,
+        latencies=judgement.latencies,
+        requirements=(*met, *accuracy_requirements(judgement, options)),
+        warnings=lowered.warnings,
+        notes=judgement.notes,
+        versions=versions(),
+    )
+
+
+def _open(
+    lowered: Lowered, files: Mapping[str, bytes], target: Target, options: ExportOptions
+) -> tuple[list[OpenFile], tuple[str, ...]]:
+    micro = target.runtime.id == "tflm" and lowered.quantization.io == "int8"
+    interface = Interface.of(lowered.graph)
+    opened, notes = open_files(files, interface, micro=micro, threads=options.threads)
+    return opened, tuple(notes)
+
+
+def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
+    if lowered.real is None:
+        return None
+    real = {"tflite": write_tflite(lowered.real)}
+    interface = Interface.of(lowered.real)
+    return open_files(real, interface, micro=False, threads=options.threads)[0][0]
+
+
+def _judge(
+    lowered: Lowered, opened: Sequence[OpenFile], notes: tuple[str, ...], options: ExportOptions
+) -> Judgement:
+    reference = _open_float(lowered, options)
+    if options.eval is not None:
+        specs = Interface.of(lowered.graph).specs(options.span())
+        samples = load_samples(options.eval, specs, preprocess=options.preprocess)
+        pairs: Iterator[tuple[Mapping[str, Array], int | None]]
+        pairs = ((sample.inputs, sample.label) for sample in samples)
+    else:
+        pairs = ((sample, None) for sample in _inputs(lowered, options, _AGREEMENT_SAMPLES))
+    return judge(opened, reference, pairs, notes)
+
+
+def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Mapping[str, Array]]:
+    """Some inputs in the source's layout: calibration samples, or noise where there are none."""
+    if lowered.samples is not None:
+        for sample, _ in zip(lowered.samples, range(count), strict=False):
+            yield sample.inputs
+        return
+    interface = Interface.of(lowered.graph)
+    for arrays, _ in zip(noise(lowered.real or lowered.graph, options), range(count), strict=False):
+        yield {
+            port.name: port.to_source(array)
+            for port, array in zip(interface.inputs, arrays, strict=True)
+        }
+
+
+def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
+    if lowered.real is None or lowered.quantization.scheme != "int8":
+        return {}
+    interface = Interface.of(lowered.graph)
+    pairs = (
+        (interface.feed(sample, "graph"), interface.encoded(sample, "graph"))
+        for sample in _inputs(lowered, options, _LAYER_SAMPLES)
+    )
+    return layer_sqnr(lowered.real, lowered.graph, pairs)
+
+
+def accuracy_requirements(judgement: Judgement, options: ExportOptions) -> tuple[Requirement, ...]:
+    """`--min-accuracy` and `--max-drop` against the worst exported file."""
+    found = [a for a in judgement.accuracy.exported.values() if a is not None]
+    worst, real = min(found, default=None), judgement.accuracy.float_
+    requirements = []
+    if options.min_accuracy is not None:
+        met = worst is not None and worst >= options.min_accuracy
+        requirements.append(
+            Requirement("accuracy", f">= {options.min_accuracy:g}", _percent(worst), met)
+        )
+    if options.max_drop is not None:
+        drop = None if worst is None or real is None else real - worst
+        met = drop is not None and drop <= options.max_drop
+        requirements.append(
+            Requirement("accuracy drop", f"<= {options.max_drop:g}", _percent(drop), met)
+        )
+    return tuple(requirements)
+
+
+def _percent(share: float | None) -> str:
+    return "not measured: give --eval data with labels" if share is None else f"{share:.4g}"
+
+
+def _file_info(files: Mapping[str, bytes], name: str) -> FileInfo | None:
+    if name not in files:
+        return None
+    data = files[name]
+    return FileInfo(FILE_NAMES[name], len(data), hashlib.sha256(data).hexdigest())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that took part."""
+    found = {"python": platform.python_version()}
+    for package in ("edgepack", "numpy", "onnx", "onnxruntime", "ai-edge-litert", "tflite-micro"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

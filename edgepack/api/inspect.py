@@ -1,0 +1,84 @@
+"""What is in a model: operators, work, size, layer by layer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgepack.api.assess import compute_of
+from edgepack.api.check import source_info
+from edgepack.api.lower import canonical, is_quantized
+from edgepack.api.options import ExportOptions
+from edgepack.api.source import read_source
+from edgepack.ir import Value, node_macs
+from edgepack.report import Compute, SourceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One node: its output's shape, multiply-accumulates and bytes of constants."""
+
+    node: str
+    op: str
+    shape: tuple[int, ...]
+    dtype: str
+    macs: int
+    weight_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A model after simplification, in the layout that devices run (NHWC)."""
+
+    source: SourceInfo
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    quantized: bool
+    ops: Mapping[str, int]
+    compute: Compute
+    layers: tuple[Layer, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists."""
+        return dataclasses.asdict(self)
+
+
+def inspect(model: Any, **options: Any) -> Inspection:
+    """Read `model`, simplify it and tell what is in it. Raises what reading raises."""
+    graph = canonical(read_source(model, ExportOptions.of(options)))
+    layers = tuple(
+        Layer(
+            node.name,
+            node.op,
+            node.output.shape,
+            str(node.output.dtype),
+            node_macs(node),
+            sum(v.nbytes for v in node.present_inputs if v.is_const),
+        )
+        for node in graph.nodes
+    )
+    return Inspection(
+        source=source_info(graph),
+        inputs=tuple(map(_tensor, graph.inputs)),
+        outputs=tuple(map(_tensor, graph.outputs)),
+        quantized=is_quantized(graph),
+        ops=dict(Counter(layer.op for layer in layers).most_common()),
+        compute=compute_of(graph),
+        layers=layers,
+    )
+
+
+def _tensor(value: Value) -> Tensor:
+    return Tensor(value.name, value.shape, str(value.dtype))

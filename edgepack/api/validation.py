@@ -1,0 +1,90 @@
+"""Validates an exported folder: whether it is still right, and how fast it is here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from edgepack.api.export import FILE_NAMES, accuracy_requirements
+from edgepack.api.options import ExportOptions
+from edgepack.data import load_samples
+from edgepack.errors import BadInput
+from edgepack.report import Report
+from edgepack.report.page import write_page
+from edgepack.validate.bundle import bundle_samples, read_interface
+from edgepack.validate.files import open_files
+from edgepack.validate.judge import judge
+
+PLACES = ("host",)
+
+
+def validate(folder: str | Path, data: Any = None, on: str = "host", **options: Any) -> Report:
+    """Run the files of an exported folder on this machine and return the report, figures renewed.
+
+    `data` gives samples (with labels for accuracy); without it the samples in `device/` serve.
+    Options: preprocess, input_range, samples, min_accuracy, max_drop, threads. The folder's report
+    is rewritten. Raises BadInput for a folder that no export wrote or that is damaged.
+    """
+    wanted = ExportOptions.of(options)
+    if on not in PLACES:
+        raise BadInput(f"--on {on} is not available", hint=f"one of: {', '.join(PLACES)}")
+    directory = Path(folder)
+    report = read_report(directory)
+    try:
+        interface = read_interface(directory)
+        files = {
+            name: (directory / FILE_NAMES[name]).read_bytes()
+            for name, info in report.files.items()
+            if info is not None
+        }
+    except (OSError, KeyError, TypeError, ValueError) as problem:
+        raise BadInput(f"{directory} is incomplete: {problem}", hint="export again") from problem
+    micro = report.quantization.io == "int8" and "tflite" in files
+    opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
+    if data is None:
+        pairs = [(sample, None) for sample in bundle_samples(directory, interface)]
+        judgement = judge(opened, None, pairs, tuple(notes))
+    else:
+        samples = load_samples(
+            data, interface.specs(wanted.span()), preprocess=wanted.preprocess, limit=wanted.samples
+        )
+        judgement = judge(opened, None, ((s.inputs, s.label) for s in samples), tuple(notes))
+    accuracy = dataclasses.replace(judgement.accuracy, float_=report.accuracy.float_)
+    renewed = dataclasses.replace(
+        report,
+        accuracy=accuracy if data is not None else report.accuracy,
+        agreement=judgement.agreement,
+        latency=judgement.latencies[0] if judgement.latencies else None,
+        latencies=judgement.latencies,
+        requirements=(
+            *(r for r in report.requirements if not r.name.startswith("accuracy")),
+            *accuracy_requirements(dataclasses.replace(judgement, accuracy=accuracy), wanted),
+        ),
+        notes=judgement.notes,
+    )
+    (directory / "report.json").write_text(renewed.to_json())
+    write_page(renewed, directory / "report.html")
+    return renewed
+
+
+def read_report(folder: Path) -> Report:
+    """The report of an exported folder. Raises BadInput when there is none or it is damaged."""
+    path = folder / "report.json"
+    try:
+        return Report.from_dict(json.loads(path.read_text()))
+    except OSError as problem:
+        raise BadInput(
+            f"{folder} holds no report.json", hint="give a folder that `edgepack export` wrote"
+        ) from problem
+    except (ValueError, KeyError, TypeError) as problem:
+        raise BadInput(f"{path} is damaged: {problem}", hint="export again") from problem
+
+
+def rewrite_page(folder: str | Path) -> Path:
+    """Write DIR/report.html anew from DIR/report.json and return its path."""
+    directory = Path(folder)
+    page = directory / "report.html"
+    write_page(read_report(directory), page)
+    return page

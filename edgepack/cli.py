@@ -1,0 +1,268 @@
+"""The command line: parse, call the API, print."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgepack import __version__
+from edgepack.errors import EdgepackError
+
+app = typer.Typer(
+    help="From a trained model to the edge: quantize, export, check that it fits, prove it right.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+BAD_INPUT, NOT_MET, DONE = 2, 1, 0
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help=".onnx, .tflite, .h5, .keras, .pt2, a SavedModel folder, or file.py:factory",
+        show_default=False,
+    ),
+]
+TargetId = Annotated[
+    str, typer.Option("--target", help="a device id (`edgepack targets`) or a profile's .toml")
+]
+Shape = Annotated[
+    str | None,
+    typer.Option(help="fixes input sizes: 1,3,224,224 or name:1,3,224,224;other:1,10"),
+]
+Weights = Annotated[str | None, typer.Option(help="a state dict for file.py:factory")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="let the model file run code (pickles, Lambda layers)")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print only errors")]
+Quantize = Annotated[str, typer.Option(help="auto, none, int8, dynamic or fp16")]
+Data = Annotated[
+    str | None,
+    typer.Option(help=".npz (x, y), .npy, a folder of images, or module:generator"),
+]
+InputRange = Annotated[
+    str | None, typer.Option(help="LO,HI that the inputs span, when no data says so")
+]
+Preprocess = Annotated[
+    str | None, typer.Option(help='"mean=127,std=128", or a spec such as imagenet-torch')
+]
+MinAccuracy = Annotated[float | None, typer.Option(help="0 to 1; exits with 1 below it")]
+MaxDrop = Annotated[
+    float | None, typer.Option(help="largest loss against float, 0 to 1; exits with 1 above it")
+]
+Threads = Annotated[int, typer.Option(help="threads for runs on this machine")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="tell what each pass does")] = False,
+) -> None:
+    """Set what all commands share."""
+    if version:
+        print(f"edgepack {__version__}")
+        raise typer.Exit
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(name)s: %(message)s",
+    )
+
+
+@app.command()
+def targets(
+    target: Annotated[str | None, typer.Argument(help="show this one in full")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the device profiles, or show one in full."""
+    from edgepack import terminal
+    from edgepack.targets import list_targets, load_target
+
+    if target is None:
+        found = list_targets()
+        _show(as_json, [terminal.target_row(t) for t in found], lambda: terminal.target_list(found))
+    else:
+        profile = load_target(target)
+        full = terminal.target_dict(profile)
+        _show(as_json, full, lambda: terminal.target_page(profile))
+
+
+@app.command()
+def inspect(
+    model: Model,
+    input_shape: Shape = None,
+    weights: Weights = None,
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show operators, MACs, parameters and layers of a model."""
+    from edgepack import api, terminal
+
+    found = api.inspect(model, input_shape=input_shape, weights=weights, trust=trust)
+    _show(as_json, found.to_dict(), lambda: terminal.inspection(found))
+
+
+@app.command()
+def check(
+    model: Model,
+    target: TargetId,
+    quantize: Quantize = "auto",
+    io: Annotated[str | None, typer.Option(help="int8 or float inputs and outputs")] = None,
+    input_shape: Shape = None,
+    weights: Weights = None,
+    trust: Trust = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say whether a model fits a device."""
+    from edgepack import api
+
+    report = api.check(
+        model, target, quantize=quantize, io=io, input_shape=input_shape, weights=weights,
+        trust=trust,
+    )  # fmt: skip
+    _finish(report, as_json, quiet)
+
+
+@app.command()
+def export(
+    model: Model,
+    target: TargetId,
+    out: Annotated[Path, typer.Option(help="folder to write; an earlier export is replaced")],
+    formats: Annotated[
+        str | None, typer.Option(help="tflite,onnx (default: what the target's runtime takes)")
+    ] = None,
+    quantize: Quantize = "auto",
+    calibration: Data = None,
+    data_free: Annotated[
+        bool, typer.Option("--data-free", help="quantize without calibration data")
+    ] = False,
+    input_range: InputRange = None,
+    samples: Annotated[int | None, typer.Option(help="calibration samples (default 100)")] = None,
+    per_tensor: Annotated[
+        bool, typer.Option("--per-tensor", help="one scale for all channels of a weight")
+    ] = False,
+    range_method: Annotated[
+        str, typer.Option(help="ranges of activations: auto, min-max, percentile or mse")
+    ] = "auto",
+    io: Annotated[str | None, typer.Option(help="int8 or float inputs and outputs")] = None,
+    input_layout: Annotated[str | None, typer.Option(help="nhwc, nchw or keep")] = None,
+    preprocess: Preprocess = None,
+    eval_data: Annotated[
+        str | None, typer.Option("--eval", help="labelled data to measure accuracy on")
+    ] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="0 to 1; below it exits with 1")
+    ] = None,
+    max_drop: MaxDrop = None,
+    allow_misfit: Annotated[
+        bool, typer.Option("--allow-misfit", help="export even if it does not fit or run there")
+    ] = False,
+    input_shape: Shape = None,
+    weights: Weights = None,
+    trust: Trust = False,
+    seed: Annotated[int, typer.Option(help="of everything random")] = 0,
+    threads: Threads = 2,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Quantize, export for a device and measure."""
+    from edgepack import api
+
+    report = api.export(
+        model, target, out, formats=formats, quantize=quantize, calibration=calibration,
+        data_free=data_free, input_range=input_range, samples=samples, per_tensor=per_tensor,
+        range_method=range_method, io=io, input_layout=input_layout, preprocess=preprocess,
+        eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
+        input_shape=input_shape, weights=weights, trust=trust, seed=seed, threads=threads,
+    )  # fmt: skip
+    _finish(report, as_json, quiet, out)
+
+
+@app.command()
+def validate(
+    folder: Annotated[Path, typer.Argument(help="what `edgepack export` wrote")],
+    data: Data = None,
+    on: Annotated[str, typer.Option(help="where to run: host")] = "host",
+    preprocess: Preprocess = None,
+    samples: Annotated[int | None, typer.Option(help="how many samples (default: all)")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="0 to 1; below it exits with 1")
+    ] = None,
+    max_drop: MaxDrop = None,
+    threads: Threads = 2,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run an exported folder: accuracy, agreement, latency."""
+    from edgepack import api
+
+    report = api.validate(
+        folder, data, on, preprocess=preprocess, samples=samples, min_accuracy=min_accuracy,
+        max_drop=max_drop, threads=threads,
+    )  # fmt: skip
+    _finish(report, as_json, quiet, folder)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="what `edgepack export` wrote")],
+) -> None:
+    """Write DIR/report.html anew from DIR/report.json."""
+    from edgepack import api
+
+    print(api.rewrite_page(folder))
+
+
+def _show(as_json: bool, data: Any, draw: Callable[[], None]) -> None:
+    if as_json:
+        print(json.dumps(data, indent=2))
+    else:
+        draw()
+
+
+def _finish(report: Any, as_json: bool, quiet: bool, folder: Path | None = None) -> None:
+    from edgepack import terminal
+
+    if as_json:
+        print(report.to_json(), end="")
+    elif not quiet:
+        terminal.report_table(report, folder)
+    raise typer.Exit(DONE if report.ok else NOT_MET)
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one message on stderr and exit code 2."""
+    try:
+        app()
+    except EdgepackError as problem:
+        _fail(str(problem))
+    except KeyboardInterrupt:
+        _fail("interrupted; nothing was written")
+    except MemoryError:
+        _fail("out of memory")
+    except Exception as problem:  # a defect of ours: still one message, the traceback on request
+        if os.environ.get("EDGEPACK_DEBUG"):
+            raise
+        _fail(
+            f"internal error: {type(problem).__name__}: {problem}\n"
+            "  hint: this is a defect in edgepack; EDGEPACK_DEBUG=1 shows the traceback to report"
+        )
+
+
+def _fail(message: str) -> None:
+    print(f"edgepack: {message}", file=sys.stderr)
+    sys.exit(BAD_INPUT)

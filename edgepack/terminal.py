@@ -1,0 +1,209 @@
+"""Tables for people; everything here prints to stdout through rich."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from edgepack.api.inspect import Inspection
+from edgepack.report import Report
+from edgepack.targets import Target
+from edgepack.validate.files import LABELS
+
+_WORST = 3
+
+
+def report_table(report: Report, folder: Path | None) -> None:
+    """The verdict and its figures."""
+    console = _console()
+    console.print(_summary(report))
+    rows = _file_rows(report)
+    if rows:
+        console.print(_file_table(rows))
+    for finding in report.unsupported:
+        console.print(f"unsupported: {finding}", markup=False)
+    for requirement in report.requirements:
+        if not requirement.met:
+            console.print(f"not met: {requirement.name}: {requirement.found}", markup=False)
+    for warning in report.warnings:
+        console.print(f"warning: {warning}", markup=False)
+    for note in report.notes:
+        console.print(f"note: {note}", markup=False)
+    if folder is not None:
+        console.print(f"written to {folder}", markup=False)
+
+
+def _summary(report: Report) -> Table:
+    memory, table = report.memory, _table("", "")
+    verdict = {True: "yes", False: "NO", None: "not known"}[report.fits]
+    table.add_row("target", report.target)
+    table.add_row("fits", verdict)
+    table.add_row("arena", f"{_kib(memory['arena_bytes'])} of {_kib(memory['sram_budget_bytes'])}")
+    table.add_row("  peaks at", memory["peak_node"] or "-")
+    table.add_row("flash", f"{_kib(memory['flash_bytes'])} of {_kib(memory['flash_budget_bytes'])}")
+    table.add_row("work", f"{report.compute.macs:,} MACs, {report.compute.params:,} parameters")
+    quantization = report.quantization
+    scheme = f"{quantization.scheme}, ranges from {quantization.data}"
+    if quantization.calibration_samples:
+        scheme += f" ({quantization.calibration_samples} samples)"
+    table.add_row("quantization", scheme)
+    worst = sorted(
+        (layer for layer in report.layers if layer.sqnr_db is not None),
+        key=lambda layer: layer.sqnr_db or 0.0,
+    )[:_WORST]
+    if worst:
+        table.add_row("worst layers", ", ".join(f"{w.node} {w.sqnr_db} dB" for w in worst))
+    return table
+
+
+def _file_rows(report: Report) -> list[tuple[str, ...]]:
+    accuracy = report.accuracy
+    rows: list[tuple[str, ...]] = []
+    if accuracy.float_ is not None:
+        rows.append(("float", "LiteRT", "-", _share(accuracy.float_), "-", "-", "-"))
+    latency = {entry.where: entry for entry in report.latencies}
+    for key in accuracy.exported:
+        info = report.files.get("tflite" if key == "tflm" else key)
+        timed = latency.get(f"host, {LABELS[key]}")
+        sqnr = accuracy.output_sqnr_db.get(key)
+        rows.append(
+            (
+                info.path if info else key,
+                LABELS[key],
+                f"{info.bytes:,} B" if info else "-",
+                _share(accuracy.exported[key]),
+                "-" if sqnr is None else f"{sqnr:.1f} dB",
+                _agreement(report, key),
+                "-" if timed is None else f"{timed.value:.3g} {timed.unit}",
+            )
+        )
+    return rows
+
+
+def _agreement(report: Report, key: str) -> str:
+    """How this file agrees with the TFLite one in LiteRT."""
+    for name in (f"tflite_vs_{key}", f"{key}_vs_tflite"):
+        steps = report.agreement.get(f"{name}_within_1_lsb")
+        if steps is not None:
+            worst = report.agreement.get(f"{name}_max_lsb")
+            return f"{steps * 100:.1f}% within 1 LSB, at most {worst:g}"
+        apart = report.agreement.get(f"{name}_max_abs")
+        if apart is not None:
+            return f"at most {apart:.2g} apart"
+    return "-"
+
+
+def _file_table(rows: Sequence[tuple[str, ...]]) -> Table:
+    heads = ("file", "runtime", "size", "top-1", "SQNR", "agrees with LiteRT", "latency, host")
+    table = _table(*heads)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def inspection(found: Inspection) -> None:
+    """Inputs, outputs, operators and layers."""
+    console, table = _console(), _table("node", "op", "output", "MACs", "constants")
+    for side, tensors in (("input", found.inputs), ("output", found.outputs)):
+        for tensor in tensors:
+            line = f"{side} {tensor.name}: {tensor.dtype}{list(tensor.shape)}"
+            console.print(line, markup=False)
+    ops = ", ".join(f"{count} {op}" for op, count in found.ops.items())
+    console.print(f"{found.compute.macs:,} MACs, {found.compute.params:,} parameters; {ops}")
+    for layer in found.layers:
+        shape = f"{layer.dtype}{list(layer.shape)}".replace("[", r"\[")
+        table.add_row(layer.node, layer.op, shape, f"{layer.macs:,}", f"{layer.weight_bytes:,} B")
+    console.print(table)
+
+
+def target_list(found: Sequence[Target]) -> None:
+    """One line per profile."""
+    table = _table("id", "core", "runtime", "SRAM free", "flash free")
+    for target in found:
+        row = target_row(target)
+        core = f"{row['core']} {row['clock_hz'] / 1e6:g} MHz"
+        sram, flash = _kib(row["sram_budget_bytes"]), _kib(row["flash_budget_bytes"])
+        table.add_row(row["id"], core, row["runtime"], sram, flash)
+    _console().print(table)
+
+
+def target_row(target: Target) -> dict[str, Any]:
+    """The short form of a profile."""
+    return {
+        "id": target.id,
+        "name": target.name,
+        "core": target.cores[0].name,
+        "clock_hz": target.clock_hz,
+        "runtime": target.runtime.id,
+        "sram_budget_bytes": target.sram_budget_bytes,
+        "flash_budget_bytes": target.flash_budget_bytes,
+    }
+
+
+def target_dict(target: Target) -> dict[str, Any]:
+    """The full profile as plain data; the runtime by its id, sets sorted."""
+    return {
+        **target_row(target),
+        **{
+            field.name: _plain(getattr(target, field.name))
+            for field in dataclasses.fields(target)
+            if field.name not in ("runtime", "kernel_set")
+        },
+        "kernel_set": target.kernel_set.name if target.kernel_set else None,
+    }
+
+
+def target_page(target: Target) -> None:
+    """Every fact of a profile with its source."""
+    console, table = _console(), _table("", "", "source")
+    for core in target.cores:
+        clock = f"{core.count} x {core.name} {core.clock_hz / 1e6:g} MHz {sorted(core.isa)}"
+        table.add_row("core", clock.replace("[", r"\["), _sourced(core.source, core.unverified))
+    for bank in target.banks:
+        text = f"{bank.name}: {_kib(bank.bytes)}, {_kib(bank.reserved_bytes)} reserved"
+        table.add_row(bank.kind, text, _sourced(bank.source, bank.unverified))
+    table.add_row("runtime", target.runtime.name, target.runtime.source)
+    for note in target.notes:
+        table.add_row("note", note, "")
+    console.print(f"{target.id}: {target.name}", markup=False)
+    console.print(table)
+
+
+def _sourced(source: str, unverified: bool) -> str:
+    return f"{source} (unverified)".strip() if unverified else source
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if hasattr(value, "items"):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=False)
+
+
+def _table(*heads: str) -> Table:
+    return Table(*heads, box=None, show_header=any(heads), pad_edge=False)
+
+
+def _kib(nbytes: float | None) -> str:
+    if nbytes is None:
+        return "not known"
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
+        if nbytes >= 10 * size:
+            return f"{nbytes / size:,.1f} {unit}"
+    return f"{nbytes / 1024:,.1f} KiB"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value * 100:.2f}%"

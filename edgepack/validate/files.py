@@ -1,0 +1,79 @@
+"""Exported files opened in the runtimes of this machine, behind one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgepack.errors import EdgepackError, MissingDependency
+from edgepack.ir import Array
+from edgepack.report import Latency
+from edgepack.run.base import Runtime
+from edgepack.run.litert import LiteRTRuntime
+from edgepack.run.ort import OrtRuntime
+from edgepack.run.tflm import TflmRuntime
+from edgepack.validate.interface import Interface, Side
+
+_WARM_UP = 3
+LABELS = {"tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TensorFlow Lite Micro"}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """One exported file in one runtime; `key` is tflite, onnx or tflm."""
+
+    key: str
+    runtime: Runtime
+    interface: Interface
+    side: Side
+
+    def raw(self, sample: Mapping[str, Array]) -> list[Array]:
+        """The outputs as the file gives them, for a sample in the source's layout."""
+        return self.runtime.run(self.interface.encoded(sample, self.side))
+
+    def real(self, outputs: Sequence[Array]) -> list[Array]:
+        """Raw outputs as real numbers in the source's layout."""
+        return self.interface.decoded(outputs, self.side)
+
+    def latency(self, sample: Mapping[str, Array], runs: int) -> Latency:
+        """Median wall time of `runs` warm inferences."""
+        inputs = self.interface.encoded(sample, self.side)
+        for _ in range(_WARM_UP):
+            self.runtime.run(inputs)
+        times = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            self.runtime.run(inputs)
+            times.append(time.perf_counter() - start)
+        where = f"host, {LABELS[self.key]}"
+        return Latency(where, "measured", round(float(np.median(times)) * 1e3, 4), "ms", runs)
+
+
+def open_files(
+    files: Mapping[str, bytes], interface: Interface, *, micro: bool, threads: int
+) -> tuple[list[OpenFile], list[str]]:
+    """Every file in its runtime, and notes on those that could not be run here.
+
+    With `micro`, the TFLite file is also run by TensorFlow Lite Micro's host interpreter.
+    Raises BadModel when LiteRT or ONNX Runtime refuses a file of ours.
+    """
+    opened, notes = [], []
+    if "tflite" in files:
+        litert = LiteRTRuntime(files["tflite"], threads=threads)
+        opened.append(OpenFile("tflite", litert, interface, "graph"))
+        if micro:
+            try:
+                tflm = TflmRuntime(files["tflite"], litert.inputs, litert.outputs)
+                opened.append(OpenFile("tflm", tflm, interface, "graph"))
+            except MissingDependency as problem:
+                notes.append(f"not run in TensorFlow Lite Micro: {problem.hint}")
+            except EdgepackError as problem:
+                notes.append(f"not run in TensorFlow Lite Micro: {problem.message}")
+    if "onnx" in files:
+        opened.append(
+            OpenFile("onnx", OrtRuntime(files["onnx"], threads=threads), interface, "source")
+        )
+    return opened, notes

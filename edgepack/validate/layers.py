@@ -1,0 +1,55 @@
+"""Layer by layer: work, size, and how far the quantized values are from the float ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from edgepack.ir import Array, Graph, Node, node_macs
+from edgepack.report import LayerInfo
+from edgepack.run.observe import Observer
+
+
+def layer_sqnr(
+    real: Graph, quantized: Graph, samples: Iterable[tuple[Sequence[Array], Sequence[Array]]]
+) -> dict[str, float]:
+    """SQNR in dB of every value that both graphs have, by name.
+
+    `samples` gives the inputs of the float graph and those of the quantized one, side by side.
+    """
+    signal: dict[str, float] = {}
+    noise: dict[str, float] = {}
+    quants = {v.name: v.quant for v in quantized.values()}
+    one, two = Observer(real), Observer(quantized)
+    for inputs_real, inputs_quantized in samples:
+        truth, found = one.run(inputs_real), two.run(inputs_quantized)
+        for name in truth.keys() & found.keys():
+            quant = quants.get(name)
+            other = found[name] if quant is None else quant.dequantize(found[name])
+            if truth[name].dtype.kind != "f" or truth[name].shape != other.shape:
+                continue
+            reference = truth[name].astype(np.float64)
+            signal[name] = signal.get(name, 0.0) + float(np.square(reference).sum())
+            noise[name] = noise.get(name, 0.0) + float(np.square(reference - other).sum())
+    return {n: 10 * np.log10(s / noise[n]) for n, s in signal.items() if s > 0 and noise[n] > 0}
+
+
+def layer_infos(
+    graph: Graph, sqnr: Mapping[str, float], methods: Mapping[str, str]
+) -> tuple[LayerInfo, ...]:
+    """One entry per node of the exported graph, in order."""
+    return tuple(_layer(node, sqnr, methods) for node in graph.nodes)
+
+
+def _layer(node: Node, sqnr: Mapping[str, float], methods: Mapping[str, str]) -> LayerInfo:
+    name = node.output.name
+    figure = sqnr.get(name)
+    return LayerInfo(
+        node=node.name,
+        op=node.op,
+        macs=node_macs(node),
+        weight_bytes=sum(v.nbytes for v in node.present_inputs if v.is_const),
+        sqnr_db=None if figure is None else round(float(figure), 2),
+        range_method=methods.get(name),
+    )
