@@ -7,7 +7,6 @@ from typing import Any
 
 from edgepack.errors import Finding
 from edgepack.ir import DType, Graph, Node, Value, node_macs
-from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.report import Compute
 from edgepack.targets import Target
@@ -17,11 +16,6 @@ from edgepack.writers.tflite.names import builtins_of
 def unsupported_on(target: Target, graph: Graph) -> tuple[Finding, ...]:
     """Every node of a legalized graph that the target's runtime has no kernel for."""
     return tuple(f for node in graph.nodes for f in _findings(target, node))
-
-
-def fit_on(target: Target, graph: Graph, file: bytes | None) -> Fit:
-    """Memory plan and verdict; `file` is the TFLite file where there is one."""
-    return fit(target, graph, file)
 
 
 def compute_of(graph: Graph) -> Compute:

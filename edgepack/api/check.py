@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import edgepack
-from edgepack.api.assess import compute_of, fit_on, memory_of, unsupported_on
+from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.lower import Lowered, canonical, is_quantized, lower
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
 from edgepack.errors import EdgepackError
 from edgepack.ir import Graph
+from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.report import Quantization, Report, Requirement, SourceInfo
 from edgepack.targets import Target, load_target
@@ -79,7 +80,7 @@ def _verdict(
 ) -> tuple[Fit | None, tuple[str, ...]]:
     try:
         if lowered.graph is source:
-            return fit_on(target, source, Path(model).read_bytes()), ()
-        return fit_on(target, lowered.graph, write_tflite(lowered.graph)), ()
+            return fit(target, source, Path(model).read_bytes()), ()
+        return fit(target, lowered.graph, write_tflite(lowered.graph)), ()
     except EdgepackError as problem:
         return None, (f"memory could not be planned: {problem.message}",)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import edgepack
-from edgepack.api.assess import compute_of, fit_on, memory_of, unsupported_on
+from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.check import fit_requirements, source_info
 from edgepack.api.folder import replaced_folder
 from edgepack.api.lower import Lowered, canonical, lower, noise
@@ -20,6 +20,7 @@ from edgepack.data import load_samples
 from edgepack.errors import Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
+from edgepack.plan.device import fit
 from edgepack.report import FileInfo, Report, Requirement
 from edgepack.report.page import write_page
 from edgepack.targets import Target, load_target
@@ -91,7 +92,7 @@ def _report(
     opened: Sequence[OpenFile],
     notes: tuple[str, ...],
 ) -> Report:
-    verdict = fit_on(target, lowered.graph, files.get("tflite") or write_tflite(lowered.graph))
+    verdict = fit(target, lowered.graph, files.get("tflite") or write_tflite(lowered.graph))
     findings = unsupported_on(target, lowered.graph)
     judgement = _judge(lowered, opened, notes, options)
     met = () if options.allow_misfit else fit_requirements(verdict)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from edgepack.ir import DType, Graph
 from edgepack.plan.abi import Abi
 from edgepack.plan.fit import Fit, check_fit
-from edgepack.plan.flash import FlashUse, flash_of_file, flash_of_graph
+from edgepack.plan.flash import FlashUse, flash_of_file
 from edgepack.plan.graph_plan import plan_c, plan_interpreter
 from edgepack.plan.memory import MemoryPlan
 from edgepack.plan.micro_file import micro_model_from_file
-from edgepack.plan.micro_graph import micro_model_from_graph
-from edgepack.plan.micro_model import MicroModel
 from edgepack.plan.tflm import plan_tflm
 from edgepack.plan.tflm_requests import REFERENCE, KernelBuild
 from edgepack.targets import Target
@@ -34,39 +32,33 @@ def kernel_build_of(target: Target) -> KernelBuild:
     return KernelBuild(True, "dsp" if "dsp" in target.isa else "none")
 
 
-def plan_memory(target: Target, graph: Graph, file: bytes | None = None) -> MemoryPlan:
-    """The arena of `graph` on `target`.
+def plan_memory(target: Target, graph: Graph, file: bytes) -> MemoryPlan:
+    """The arena of `graph` on `target`; `file` is the .tflite file that was written from it.
 
-    For TensorFlow Lite Micro the written file is what counts: give its bytes as `file` where there
-    are any. Raises BadModel for a file that this runtime cannot take.
+    For TensorFlow Lite Micro the file is what counts. Raises BadModel for a file that this runtime
+    cannot take.
     """
     if target.runtime.id in _TFLM_RUNTIMES:
-        return plan_tflm(
-            _micro_model(graph, file), kernels=kernel_build_of(target), abi=abi_of(target)
-        )
+        model = micro_model_from_file(file)
+        return plan_tflm(model, kernels=kernel_build_of(target), abi=abi_of(target))
     if target.runtime.id == "c":
         return plan_c(graph)
     return plan_interpreter(graph, target.runtime.id)
 
 
-def flash_use(target: Target, graph: Graph, file: bytes | None = None) -> FlashUse:
-    """Weights, structure and runtime code of `graph` on `target`; exact for a file's first two."""
-    if target.kernel_set is None:
-        code = None
-    else:
-        code = target.kernel_set.code_bytes(op.kind for op in _micro_model(graph, file).ops)
-    return flash_of_graph(graph, code) if file is None else flash_of_file(file, graph, code)
+def flash_use(target: Target, graph: Graph, file: bytes) -> FlashUse:
+    """Weights, structure and runtime code of `graph`, written as `file`, on `target`."""
+    code = None
+    if target.kernel_set is not None:
+        code = target.kernel_set.code_bytes(op.kind for op in micro_model_from_file(file).ops)
+    return flash_of_file(file, graph, code)
 
 
-def fit(target: Target, graph: Graph, file: bytes | None = None) -> Fit:
-    """Plan, flash and verdict in one: `graph` as it will run, `file` its .tflite bytes if any."""
+def fit(target: Target, graph: Graph, file: bytes) -> Fit:
+    """Plan, flash and verdict in one: `graph` as it will run, `file` its .tflite bytes."""
     return check_fit(
         target,
         plan_memory(target, graph, file),
         flash_use(target, graph, file),
         float_activations=any(v.dtype is DType.FLOAT32 for n in graph.nodes for v in n.outputs),
     )
-
-
-def _micro_model(graph: Graph, file: bytes | None) -> MicroModel:
-    return micro_model_from_graph(graph) if file is None else micro_model_from_file(file)

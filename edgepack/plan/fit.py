@@ -184,11 +184,9 @@ def _remedies(
             f"a smaller input, or fewer channels around {plan.peak_node}: "
             f"{_share(attempt.arena_short, plan.setup_bytes)} of the arena must go"
         )
-    if attempt.weights_short and flash.weight_bytes > attempt.weights_short:
-        share = _share(attempt.weights_short, flash.weight_bytes)
-        found.append(f"--prune, --factorize or --cluster: {share} of the weights must go")
-        if not float_activations and "w4a8" in target.dtypes:
-            found.append("--quantize w4a8: weights take half")
+    if attempt.weights_short:
+        share = _share(attempt.weights_short, flash.total_bytes)
+        found.append(f"fewer or narrower layers: {share} of weights, graph and code must go")
     found.append("another device: `edgepack targets` lists them with their memory")
     return found
 

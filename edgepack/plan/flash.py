@@ -6,13 +6,6 @@ from dataclasses import dataclass
 
 from edgepack.ir import Graph
 
-# What the TFLite form of one entry takes beside its name (shape, table, alignment), and what each
-# quantized channel adds: a float32 scale and an int64 zero point.
-_TENSOR_BYTES = 110
-_NODE_BYTES = 70
-_MODEL_BYTES = 600
-_CHANNEL_BYTES = 12
-
 
 @dataclass(frozen=True, slots=True)
 class FlashUse:
@@ -37,16 +30,3 @@ def flash_of_file(data: bytes, graph: Graph, code_bytes: int | None = None) -> F
     """Of a written file that goes to the device as it is; `graph` is what it was written from."""
     weights = min(weight_bytes(graph), len(data))
     return FlashUse(weights, len(data) - weights, code_bytes)
-
-
-def flash_of_graph(graph: Graph, code_bytes: int | None = None) -> FlashUse:
-    """Of a graph that has no file yet; the structure's size is an estimate."""
-    values = list(graph.values())
-    channels = sum(v.quant.scale.size for v in values if v.quant)
-    structure = (
-        _MODEL_BYTES
-        + sum(_TENSOR_BYTES + len(v.name) for v in values)
-        + _NODE_BYTES * len(graph)
-        + _CHANNEL_BYTES * channels
-    )
-    return FlashUse(weight_bytes(graph), structure, code_bytes)

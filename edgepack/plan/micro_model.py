@@ -1,7 +1,6 @@
 """A model as TensorFlow Lite Micro sees it: tensors by index, operators in order, nothing else.
 
-`tflm.py` plans from this, whether it came from a .tflite file (`micro_file.py`) or from a graph
-that has not been written yet (`micro_graph.py`).
+`micro_file.py` makes it from a .tflite file, `tflm.py` plans from it.
 """
 
 from __future__ import annotations

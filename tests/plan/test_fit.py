@@ -6,7 +6,7 @@ from tflm_cases import CASES
 from edgepack.ir.text import parse
 from edgepack.plan.device import abi_of, fit, kernel_build_of
 from edgepack.plan.fit import check_fit
-from edgepack.plan.flash import FlashUse, flash_of_file, flash_of_graph
+from edgepack.plan.flash import FlashUse, flash_of_file, weight_bytes
 from edgepack.plan.memory import LivePoint, MemoryPlan
 from edgepack.targets import Bank, load_target
 
@@ -107,7 +107,7 @@ def test_flash_of_a_file_is_its_size():
 
 def test_shared_constants_count_once():
     twice = TEXT.replace("output(y)", "z = FullyConnected(x, w)\noutput(y, z)")
-    assert flash_of_graph(parse(twice)).weight_bytes == 128
+    assert weight_bytes(parse(twice)) == 128
 
 
 def test_fit_of_a_file_on_a_microcontroller():
