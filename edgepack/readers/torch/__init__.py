@@ -1,0 +1,17 @@
+"""Reads PyTorch models by torch.export; `@reads("aten.conv2d")` in the family modules."""
+
+from edgepack.readers.torch import (  # noqa: F401 (register)
+    activation,
+    convolution,
+    dense,
+    elementwise,
+    indexing,
+    normalization,
+    pooling,
+    reduction,
+    resample,
+    shape,
+)
+from edgepack.readers.torch.load import load_weights, read_torch
+
+__all__ = ["load_weights", "read_torch"]

@@ -1,0 +1,197 @@
+"""Activation functions; those no runtime has as a builtin are spelled out."""
+
+from __future__ import annotations
+
+import math
+
+from edgepack.ir import DType, Value
+from edgepack.readers.torch.call import Call
+from edgepack.readers.torch.registry import Refused, reads
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+_CLIPS = {(0.0, 6.0): "Relu6", (-1.0, 1.0): "ReluN1To1", (0.0, math.inf): "Relu"}
+
+
+def clip(call: Call, x: Value, low: float, high: float) -> Value:
+    """min(max(x, low), high) by the operator made for these limits."""
+    if (low, high) in _CLIPS and x.dtype is DType.FLOAT32:
+        return call.emit(_CLIPS[low, high], x)
+    if x.dtype is DType.FLOAT32:
+        return call.emit("Clip", x, min=low, max=high)
+    if low > -math.inf:
+        x = call.emit("Maximum", x, call.number(int(low), x.dtype))
+    return call.emit("Minimum", x, call.number(int(high), x.dtype)) if high < math.inf else x
+
+
+@reads("aten.relu6")
+def relu6(call: Call) -> Value:
+    """Relu6."""
+    return call.emit("Relu6", call.value("self"))
+
+
+@reads("aten.hardtanh", "aten.clamp", "aten.clip", "aten.clamp_min", "aten.clamp_max")
+def clamp(call: Call) -> Value:
+    """A clip to constant or computed limits."""
+    low = call.get("min_val", call.get("min"))
+    high = call.get("max_val", call.get("max"))
+    x = call.value("self", call.dtype)
+    if call.target.endswith(".Tensor"):
+        for op, limit in (("Maximum", low), ("Minimum", high)):
+            x = x if limit is None else call.emit(op, x, call.as_value(limit, call.dtype))
+        return x
+    return clip(call, x, -math.inf if low is None else low, math.inf if high is None else high)
+
+
+@reads("aten.leaky_relu")
+def leaky_relu(call: Call) -> Value:
+    """LeakyRelu."""
+    return call.emit("LeakyRelu", call.value("self"), alpha=float(call["negative_slope"]))
+
+
+@reads("aten.prelu", "aten._prelu_kernel")
+def prelu(call: Call) -> Value:
+    """PRelu; one alpha per channel stands along dimension 1."""
+    x = call.value("self")
+    shape = (1, -1, *(1,) * (x.rank - 2)) if x.rank > 1 else (-1,)
+    return call.emit("PRelu", x, call.reshape_const("weight", shape))
+
+
+@reads("aten.elu", "aten.celu", "aten.selu")
+def elu(call: Call) -> Value:
+    """scale * (relu(x) + alpha * (exp(min(x * input_scale, 0)) - 1))."""
+    x = call.value("self")
+    alpha, scale, inner = _elu_parameters(call)
+    if (alpha, scale, inner) == (1.0, 1.0, 1.0):
+        return call.emit("Elu", x)
+    scaled = x if inner == 1.0 else call.emit("Mul", x, call.number(inner))
+    negative = call.emit("Minimum", scaled, call.number(0.0))
+    negative = call.emit("Sub", call.emit("Exp", negative), call.number(1.0))
+    negative = call.emit("Mul", negative, call.number(alpha * scale))
+    positive = call.emit("Relu", x)
+    if scale != 1.0:
+        positive = call.emit("Mul", positive, call.number(scale))
+    return call.emit("Add", positive, negative)
+
+
+def _elu_parameters(call: Call) -> tuple[float, float, float]:
+    if "selu" in call.target:
+        return _SELU_ALPHA, _SELU_SCALE, 1.0
+    alpha = float(call.get("alpha", 1.0))
+    if "celu" in call.target:
+        return alpha, 1.0, 1 / alpha
+    return alpha, float(call.get("scale", 1.0)), float(call.get("input_scale", 1.0))
+
+
+@reads("aten.hardswish")
+def hardswish(call: Call) -> Value:
+    """HardSwish."""
+    return call.emit("HardSwish", call.value("self"))
+
+
+@reads("aten.hardsigmoid")
+def hardsigmoid(call: Call) -> Value:
+    """relu6(x + 3) / 6."""
+    shifted = call.emit("Add", call.value("self"), call.number(3.0))
+    return call.emit("Mul", call.emit("Relu6", shifted), call.number(1 / 6))
+
+
+@reads("aten.silu")
+def silu(call: Call) -> Value:
+    """x * sigmoid(x)."""
+    x = call.value("self")
+    return call.emit("Mul", x, call.emit("Sigmoid", x))
+
+
+@reads("aten.gelu")
+def gelu(call: Call) -> Value:
+    """Gelu, exact or by tanh."""
+    approximate = call.get("approximate", "none") == "tanh"
+    return call.emit("Gelu", call.value("self"), approximate=approximate)
+
+
+def _softplus(call: Call, x: Value) -> Value:
+    """log(1 + e^x) as relu(x) + log(1 + e^-|x|), which cannot overflow."""
+    small = call.emit("Exp", call.emit("Neg", call.emit("Abs", x)))
+    small = call.emit("Log", call.emit("Add", small, call.number(1.0)))
+    return call.emit("Add", call.emit("Relu", x), small)
+
+
+@reads("aten.softplus")
+def softplus(call: Call) -> Value:
+    """log(1 + e^(beta x)) / beta; beyond torch's threshold the two forms agree in float32."""
+    x, beta = call.value("self"), float(call.get("beta", 1))
+    if beta == 1.0:
+        return _softplus(call, x)
+    y = _softplus(call, call.emit("Mul", x, call.number(beta)))
+    return call.emit("Mul", y, call.number(1 / beta))
+
+
+@reads("aten.mish")
+def mish(call: Call) -> Value:
+    """x * tanh(softplus(x))."""
+    x = call.value("self")
+    return call.emit("Mul", x, call.emit("Tanh", _softplus(call, x)))
+
+
+@reads("aten.log_sigmoid", "aten.log_sigmoid_forward")
+def log_sigmoid(call: Call) -> Value:
+    """-softplus(-x)."""
+    x = call.value("self")
+    return call.emit("Neg", _softplus(call, call.emit("Neg", x)))
+
+
+@reads("aten.glu")
+def glu(call: Call) -> Value:
+    """First half times the sigmoid of the second."""
+    x, axis = call.value("self"), call.axis()
+    half = x.shape[axis] // 2
+    first, second = call.emit_multi("Split", x, axis=axis, sizes=(half, half))
+    return call.emit("Mul", first, call.emit("Sigmoid", second))
+
+
+@reads("aten.softsign")
+def softsign(call: Call) -> Value:
+    """x / (1 + |x|)."""
+    x = call.value("self")
+    return call.emit("Div", x, call.emit("Add", call.emit("Abs", x), call.number(1.0)))
+
+
+@reads("aten.tanhshrink")
+def tanhshrink(call: Call) -> Value:
+    """x - tanh(x)."""
+    x = call.value("self")
+    return call.emit("Sub", x, call.emit("Tanh", x))
+
+
+@reads("aten.softshrink")
+def softshrink(call: Call) -> Value:
+    """x without its clip to +-lambda."""
+    x, limit = call.value("self"), float(call["lambd"])
+    return call.emit("Sub", x, clip(call, x, -limit, limit))
+
+
+@reads("aten.hardshrink")
+def hardshrink(call: Call) -> Value:
+    """x where |x| > lambda, else 0."""
+    x = call.value("self")
+    far = call.emit("Greater", call.emit("Abs", x), call.number(float(call["lambd"])))
+    return call.emit("Where", far, x, call.number(0.0))
+
+
+@reads("aten.threshold")
+def threshold(call: Call) -> Value:
+    """x where x > threshold, else the value."""
+    x = call.value("self")
+    above = call.emit("Greater", x, call.number(float(call["threshold"])))
+    return call.emit("Where", above, x, call.number(float(call["value"])))
+
+
+@reads("aten.dropout", "aten.feature_dropout", "aten.alpha_dropout", "aten.native_dropout")
+def dropout(call: Call) -> Value:
+    """Nothing: a model that is run does not drop."""
+    if call.get("train", False) and float(call.get("p", 0.5)) > 0:
+        raise Refused(
+            "dropout is active although the module is in eval mode",
+            "pass training=self.training to F.dropout",
+        )
+    return call.value("input")

@@ -1,0 +1,279 @@
+"""PyTorch models: modules, exported programs, `.pt2` files and factories, to IR."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgepack.errors import BadInput, BadModel
+from edgepack.ir import Graph
+from edgepack.readers.factory import call_factory, is_factory
+from edgepack.readers.options import ReadOptions
+from edgepack.readers.torch.capture import export, first_line, flatten, only_weights, quiet_torch
+from edgepack.readers.torch.translate import translate
+
+
+def read_torch(
+    model: Any, options: ReadOptions | None = None, example_inputs: Sequence[Any] | None = None
+) -> Graph:
+    """The IR of a PyTorch model, NCHW where it is.
+
+    `model` is an nn.Module, an ExportedProgram, the path of a `.pt2` file, or a factory
+    (`file.py:name`, `package.module:name`). A module needs `example_inputs` (tensors or arrays), or
+    float32 shapes in `options.input_shapes`, or an attribute `example_inputs`. Shapes become
+    static: symbolic ones are those of `options`, or 1 for the batch.
+
+    Raises BadModel for what is damaged or cannot be traced, Unsupported with every operator that
+    has no equivalent, MissingDependency without torch.
+    """
+    options = options or ReadOptions()
+    with quiet_torch():
+        if isinstance(model, str | Path):
+            return _read_path(str(model), options, example_inputs)
+        return _read_object(model, options, example_inputs, "model")
+
+
+def _read_path(path: str, options: ReadOptions, example_inputs: Sequence[Any] | None) -> Graph:
+    if is_factory(path):
+        graph = _read_object(call_factory(path), options, example_inputs, path.rpartition(":")[2])
+        graph.source.path, graph.source.format = path, "torch"
+        graph.source.sha256 = _digest(options.weights or path.rpartition(":")[0])
+        return graph
+    graph = _read_object(_load_pt2(path, options.trust), options, example_inputs, Path(path).stem)
+    graph.source.path, graph.source.format, graph.source.sha256 = path, "pt2", _digest(path)
+    return graph
+
+
+def _digest(path: str) -> str:
+    file = Path(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def _read_object(
+    model: Any, options: ReadOptions, example_inputs: Sequence[Any] | None, name: str
+) -> Graph:
+    import torch
+
+    if isinstance(model, torch.nn.Module):
+        if options.weights is not None:
+            load_weights(model, options.weights, options.trust)
+        arguments = _arguments(model, options, example_inputs)
+        graph = translate(flatten(export(model, arguments)), name)
+    elif isinstance(model, torch.export.ExportedProgram):
+        graph = translate(flatten(_static(model, options)), name)
+    else:
+        raise BadModel(
+            f"a {type(model).__name__} is no PyTorch model",
+            hint="a factory returns an nn.Module (or a Keras model)",
+        )
+    graph.source.format = "torch"
+    return graph
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def _load_pt2(path: str, trust: bool) -> Any:
+    import torch
+
+    if not Path(path).is_file():
+        raise BadInput(f"there is no file {path}")
+    try:
+        with only_weights(trust):
+            return torch.export.load(path)
+    except Exception as problem:
+        if _needs_code(problem):
+            raise _untrusted(path) from problem
+        raise BadModel(
+            f"{path} is no readable torch.export archive: {first_line(problem)}",
+            hint="torch.export.save writes one; a state dict goes with file.py:factory --weights",
+        ) from problem
+
+
+def _needs_code(problem: BaseException) -> bool:
+    chain: BaseException | None = problem
+    while chain is not None:
+        if isinstance(chain, pickle.UnpicklingError):
+            return "weights_only" in str(chain) or "Unsupported" in str(chain)
+        chain = chain.__cause__ or chain.__context__
+    return False
+
+
+def _untrusted(path: str) -> BadModel:
+    return BadModel(
+        f"{path} holds Python objects whose loading runs code",
+        hint="save the state dict alone, or pass --trust if you know where the file comes from",
+    )
+
+
+def load_weights(module: Any, path: str, trust: bool = False) -> None:
+    """Load a state dict into a module; the prefix `module.` of DataParallel is dropped.
+
+    A checkpoint may hold it under `state_dict` or `model`. Raises BadModel when names or shapes do
+    not agree, or when the file needs code and `trust` is off.
+    """
+    state = _state_dict(path, trust)
+    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    given = {key.removeprefix("module."): value for key, value in state.items()}
+    _check_keys(path, wanted, given)
+    module.load_state_dict(given, strict=False)
+
+
+def _state_dict(path: str, trust: bool) -> Mapping[str, Any]:
+    import torch
+
+    if not Path(path).is_file():
+        raise BadInput(f"there is no file {path}")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=not trust)
+    except Exception as problem:
+        if _needs_code(problem):
+            raise _untrusted(path) from problem
+        raise BadModel(f"{path} is no readable state dict: {first_line(problem)}") from problem
+    if trust and isinstance(found, torch.nn.Module):
+        found = found.state_dict()
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not all(hasattr(v, "shape") for v in found.values()):
+        raise BadModel(f"{path} holds a {type(found).__name__}, not a state dict")
+    return found
+
+
+_NAMED_AT_ONCE = 5
+
+
+def _check_keys(path: str, wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, Any]) -> None:
+    optional = [key for key in wanted if key.endswith("num_batches_tracked")]
+    missing = [key for key in wanted if key not in given and key not in optional]
+    unexpected = [key for key in given if key not in wanted]
+    differing = [
+        f"{key} {list(given[key].shape)} for {list(shape)}"
+        for key, shape in wanted.items()
+        if key in given and tuple(given[key].shape) != shape
+    ]
+    kinds = (
+        ("lacks", missing),
+        ("has unknown", unexpected),
+        ("has the wrong shape for", differing),
+    )
+    parts = [f"{verb} {_some(names)}" for verb, names in kinds if names]
+    if parts:
+        raise BadModel(
+            f"{path} does not suit the model: it " + "; it ".join(parts),
+            hint="is this the state dict of the model that the factory makes?",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED_AT_ONCE
+    return ", ".join(names[:_NAMED_AT_ONCE]) + (f" and {more} more" if more > 0 else "")
+
+
+# -- inputs ----------------------------------------------------------------------------------------
+
+
+def _arguments(
+    module: Any, options: ReadOptions, example_inputs: Sequence[Any] | None
+) -> tuple[Any, ...]:
+    import torch
+
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    if example_inputs is None and not options.input_shapes:
+        example_inputs = getattr(module, "example_inputs", None)
+    if example_inputs is not None:
+        single = hasattr(example_inputs, "shape")
+        given = (example_inputs,) if single else tuple(example_inputs)
+        return tuple(torch.as_tensor(item).to(device) for item in given)
+    names = [p.name for p in _parameters(module)]
+    return tuple(torch.zeros(shape, device=device) for shape in _shapes(options, names))
+
+
+def _parameters(module: Any) -> list[inspect.Parameter]:
+    return [
+        p
+        for p in inspect.signature(module.forward).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _shapes(options: ReadOptions, names: Sequence[str]) -> list[tuple[int, ...]]:
+    """The shapes in the order of the forward function's parameters."""
+    given = options.input_shapes
+    if not given:
+        raise BadInput(
+            "a PyTorch module does not say what shape its input has",
+            hint="--input-shape 1,3,224,224",
+        )
+    if set(given) == {""}:
+        return [given[""]]
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise BadInput(
+            f"the model has no input called {', '.join(unknown)}", hint=f"it has {', '.join(names)}"
+        )
+    used = names[: 1 + max(names.index(name) for name in given)]
+    lacking = [name for name in used if name not in given]
+    if lacking:
+        raise BadInput(f"the shape of input {', '.join(lacking)} is missing")
+    return [given[name] for name in used]
+
+
+def _static(program: Any, options: ReadOptions) -> Any:
+    """The program with static shapes: exported again where some are symbolic or to be replaced."""
+    values = _input_values(program)
+    wanted = {name: _resolve(name, v.shape, options, len(values)) for name, v in values.items()}
+    unknown = [name for name in options.input_shapes if name and name not in values]
+    if unknown:
+        raise BadInput(
+            f"the model has no input called {', '.join(unknown)}",
+            hint=f"it has {', '.join(values)}",
+        )
+    if all(tuple(values[name].shape) == shape for name, shape in wanted.items()):
+        return program
+    import torch
+
+    arguments = tuple(torch.zeros(wanted[n], dtype=v.dtype) for n, v in values.items())
+    try:
+        module = program.module()
+    except Exception as problem:
+        raise BadModel(f"the program cannot be run: {first_line(problem)}") from problem
+    return _export_again(module, arguments)
+
+
+def _export_again(module: Any, arguments: tuple[Any, ...]) -> Any:
+    import torch
+
+    try:
+        with torch.no_grad():
+            return torch.export.export(module, arguments, strict=False)
+    except Exception as problem:
+        shapes = ", ".join(str(tuple(a.shape)) for a in arguments)
+        raise BadModel(
+            f"the program does not take inputs of shape {shapes}: {first_line(problem)}",
+            hint="--input-shape sets them",
+        ) from problem
+
+
+def _input_values(program: Any) -> dict[str, Any]:
+    names = {s.arg.name for s in program.graph_signature.input_specs if s.kind.name == "USER_INPUT"}
+    nodes = (n for n in program.graph.nodes if n.op == "placeholder" and n.name in names)
+    return {n.name: n.meta["val"] for n in nodes if hasattr(n.meta.get("val"), "shape")}
+
+
+def _resolve(name: str, shape: Sequence[Any], options: ReadOptions, inputs: int) -> tuple[int, ...]:
+    given = options.input_shapes.get(name) or (
+        options.input_shapes.get("") if inputs == 1 else None
+    )
+    if given is not None:
+        return tuple(given)
+    if not all(isinstance(d, int) for d in shape[1:]):
+        raise BadInput(
+            f"input {name} has the symbolic shape {tuple(map(str, shape))}",
+            hint="--input-shape fixes it",
+        )
+    return tuple(d if isinstance(d, int) else 1 for d in shape)
