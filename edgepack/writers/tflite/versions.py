@@ -172,6 +172,13 @@ def _transpose_conv(op: Signature) -> int:
     return 2 if op.dtype(1) is _INT8 else 1
 
 
+def _lstm(op: Signature) -> int:
+    weights = op.dtype(2)
+    if op.dtype(0) is _INT16 and weights is _INT8:
+        return 5
+    return 2 if op.dtype(0) is DType.FLOAT32 and weights is _INT8 else 1
+
+
 def _batch_matmul(op: Signature) -> int:
     if op.is_hybrid and op.fields["asymmetric_quantize_inputs"]:
         return 4
@@ -306,6 +313,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
     "TRANSPOSE_CONV": _transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
     "BATCH_MATMUL": _batch_matmul,
     "ADD": _add,
     "SUB": _sub,
