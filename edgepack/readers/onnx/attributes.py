@@ -31,7 +31,7 @@ def decode_all(
 def _decode(proto: Any, array_of: Callable[[Any], Array]) -> Any:
     from onnx import AttributeProto as A
 
-    plain = {
+    plain: dict[int, Callable[[], Any]] = {
         A.INT: lambda: int(proto.i), A.FLOAT: lambda: float(proto.f),
         A.INTS: lambda: tuple(proto.ints), A.FLOATS: lambda: tuple(proto.floats),
         A.STRING: lambda: proto.s.decode("utf-8", "replace"),
@@ -99,13 +99,6 @@ def _asked_shape(name: str, declared: list[Any] | None, asked: tuple[int, ...]) 
             f"--input-shape {list(asked)} does not suit input {name}, which is [{shape}]"
         )
     return tuple(asked)
-
-
-def is_narrow(elem_type: int) -> bool:
-    """Whether an element type is stored wider in the graph, so that inputs cannot have it."""
-    from onnx import TensorProto as T
-
-    return elem_type in (T.UINT4, T.INT2, T.UINT2, T.INT4)
 
 
 def type_name(type_proto: Any) -> str:

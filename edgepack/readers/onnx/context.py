@@ -115,6 +115,7 @@ class Context:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.stem = ""
+        self.narrow: dict[Value, tuple[int, int]] = {}  # limits of what is stored wider
 
     # -- constants -------------------------------------------------------------------------------
 

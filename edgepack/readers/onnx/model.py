@@ -36,12 +36,11 @@ def load_proto(source: str | os.PathLike[str] | bytes | Any) -> tuple[Any, Path 
 
 def _parse(data: bytes, where: str) -> Any:
     import onnx
-    from google.protobuf.message import DecodeError
 
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
-    except (DecodeError, ValueError, TypeError) as problem:
+    except Exception as problem:  # protobuf's own error types are not part of its typed interface
         raise BadModel(
             f"{where} is not an ONNX model, or it is damaged",
             hint="export or download the file again; it may be truncated",
@@ -58,23 +57,37 @@ def _checked(model: Any, where: str) -> Any:
 
 
 def opset_versions(imports: Any) -> dict[str, int]:
-    """Version per operator domain; raises BadModel for an opset that is too old or too new."""
+    """Version per operator domain; raises BadModel for an opset that is too new."""
     import onnx
 
     versions = {_domain(entry.domain): int(entry.version) for entry in imports}
     newest = onnx.defs.onnx_opset_version()
     version = versions.setdefault("", newest)
-    if version < OLDEST_OPSET:
-        raise BadModel(
-            f"the model uses opset {version}, older than {OLDEST_OPSET}",
-            hint="convert it with onnx.version_converter, or export it again",
-        )
     if version > newest:
         raise BadModel(
             f"the model uses opset {version}, newer than the installed onnx package knows",
             hint="upgrade the onnx package",
         )
     return versions
+
+
+def check_not_older(nodes: Any, versions: Mapping[str, int]) -> None:
+    """Raise BadModel when the model is older than opset 7 and an operator has changed since."""
+    from onnx.defs import SchemaError, get_schema
+
+    version = versions[""]
+    if version >= OLDEST_OPSET:
+        return
+    for op in sorted({node.op_type for node in nodes if not _domain(node.domain)}):
+        try:
+            then, since = get_schema(op, version, ""), get_schema(op, OLDEST_OPSET, "")
+        except SchemaError:
+            then = since = None
+        if then is None or then.since_version != since.since_version:
+            raise BadModel(
+                f"the model uses {op} of opset {version}, older than {OLDEST_OPSET}",
+                hint="convert it with onnx.version_converter, or export it again",
+            )
 
 
 def _domain(name: str) -> str:
@@ -87,18 +100,26 @@ def _domain(name: str) -> str:
 def dtype_of(elem_type: int) -> DType | None:
     """The IR's type for ONNX's number of an element type; None when it has none.
 
-    bfloat16 is read as float32, uint4 and 2-bit integers as the next wider integer.
+    bfloat16 is read as float32, 4- and 2-bit integers as 8-bit ones (see `narrow_limits`).
     """
     from onnx import TensorProto as T
 
     wider = {
         T.FLOAT: "float32", T.DOUBLE: "float64", T.BFLOAT16: "float32",
-        T.UINT4: "uint8", T.INT2: "int8", T.UINT2: "uint8",
+        T.UINT4: "uint8", T.INT4: "int8", T.INT2: "int8", T.UINT2: "uint8",
     }  # fmt: skip
     try:
         return DType(wider.get(elem_type) or T.DataType.Name(elem_type).lower())
     except ValueError:
         return None
+
+
+def narrow_limits(elem_type: int) -> tuple[int, int] | None:
+    """Smallest and largest value of the integer types below 8 bits; None for other types."""
+    from onnx import TensorProto as T
+
+    limits = {T.INT4: (-8, 7), T.UINT4: (0, 15), T.INT2: (-2, 1), T.UINT2: (0, 3)}
+    return limits.get(elem_type)
 
 
 # -- tensors ---------------------------------------------------------------------------------------

@@ -19,7 +19,14 @@ from edgepack.ir import Array, DType, Graph, Value
 from edgepack.readers.onnx import attributes, families  # noqa: F401 (families register)
 from edgepack.readers.onnx.context import Call, Context, Declined
 from edgepack.readers.onnx.expand import evaluate, function_body
-from edgepack.readers.onnx.model import dtype_of, load_proto, opset_versions, tensor_array
+from edgepack.readers.onnx.model import (
+    check_not_older,
+    dtype_of,
+    load_proto,
+    narrow_limits,
+    opset_versions,
+    tensor_array,
+)
 from edgepack.readers.onnx.registry import READS, key
 from edgepack.readers.options import ReadOptions
 
@@ -96,6 +103,7 @@ class _Reader:
     def read(self, options: ReadOptions) -> None:
         proto = self.model.graph
         scope = _Scope(opset_versions(self.model.opset_import))
+        check_not_older(proto.node, scope.opsets)
         outputs = [o.name for o in proto.output]
         scope.note_users(proto.node, outputs)
         self._enter(proto, scope)
@@ -158,7 +166,11 @@ class _Reader:
             )
             return None
         _check_finite(array, tensor.name, scope.users[tensor.name])
-        return self.graph.constant(array, tensor.name)
+        value = self.graph.constant(array, tensor.name)
+        limits = narrow_limits(tensor.data_type)
+        if limits is not None:
+            self.ctx.narrow[value] = limits
+        return value
 
     # -- nodes -----------------------------------------------------------------------------------
 
@@ -186,7 +198,7 @@ class _Reader:
                 continue
             if value is None and not lost and scope.users[out]:
                 self._report(node, name, [], Declined(f"its output {index} is not supported"))
-            if value is not None and value.producer in self.graph and "/" in value.name:
+            if value is not None and value.producer is not None:
                 self._rename(value, scope.prefix + out, name)
             scope.values[out] = value
 
@@ -313,7 +325,7 @@ def _unknown(node: Any) -> Declined:
 def _input_dtype(info: Any) -> DType:
     elem = info.type.tensor_type.elem_type
     dtype = dtype_of(elem)
-    if dtype is None or attributes.is_narrow(elem):
+    if dtype is None:
         kind = attributes.type_name(info.type)
         raise Unsupported(
             "the model has an input that no runtime takes",

@@ -1,6 +1,6 @@
 """Reading functions by operator family."""
 
-from edgepack.readers.onnx.families import (  # noqa: F401 (register)
+from edgepack.readers.onnx.families import (
     activation,
     convolution,
     dense,
@@ -11,5 +11,21 @@ from edgepack.readers.onnx.families import (  # noqa: F401 (register)
     quantization,
     reduction,
     resize,
+    sampling,
     shape,
 )
+
+__all__ = [
+    "activation",
+    "convolution",
+    "dense",
+    "elementwise",
+    "indexing",
+    "normalization",
+    "pooling",
+    "quantization",
+    "reduction",
+    "resize",
+    "sampling",
+    "shape",
+]

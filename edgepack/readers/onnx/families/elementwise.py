@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from edgepack.ir import DType, Value
+from edgepack.ir.shapes import broadcast
 from edgepack.readers.onnx.context import Call, Context, decline
-from edgepack.readers.onnx.model import dtype_of
+from edgepack.readers.onnx.model import dtype_of, narrow_limits
 from edgepack.readers.onnx.registry import READS, reads
 
 _UNARY = {
@@ -67,7 +70,7 @@ def power(ctx: Context, node: Call) -> Value:
     return ctx.op("Pow", a, ctx.cast(b, a.dtype))
 
 
-_POWERS = {
+_POWERS: dict[float, Callable[[Context, Value], Value]] = {
     1.0: lambda ctx, a: a,
     2.0: lambda ctx, a: ctx.op("Mul", a, a),
     0.5: lambda ctx, a: ctx.op("Sqrt", a),
@@ -91,7 +94,11 @@ def modulo(ctx: Context, node: Call) -> Value:
 @reads("Where")
 def where(ctx: Context, node: Call) -> Value:
     """A where the condition holds, else b."""
-    return ctx.op("Where", node.input(0), node.input(1), node.input(2))
+    condition, a, b = (node.input(i) for i in range(3))
+    if condition.is_const and condition.size and (condition.const == condition.const.flat[0]).all():
+        chosen = a if condition.const.flat[0] else b
+        return ctx.broadcast(chosen, broadcast(condition.shape, a.shape, b.shape))
+    return ctx.op("Where", condition, a, b)
 
 
 @reads("Xor")
@@ -161,7 +168,10 @@ def bitwise_and_or(ctx: Context, node: Call) -> Value:
 @reads("Cast")
 def cast(ctx: Context, node: Call) -> Value:
     """Another element type."""
-    return ctx.cast(node.input(0), _target(node.required("to")))
+    number = node.required("to")
+    if narrow_limits(number) is not None:
+        decline("a cast to an integer type below 8 bits")
+    return ctx.cast(node.input(0), _target(number))
 
 
 @reads("CastLike")
@@ -227,7 +237,7 @@ def _atan_fit() -> tuple[float, ...]:
 
 @reads("Atan")
 def atan(ctx: Context, node: Call) -> Value:
-    """By a polynomial on -1..1; beyond, pi / 2 - atan(1 / x)."""
+    """Arc tangent: a polynomial on -1..1, which serves the rest by its reciprocal."""
     return _atan(ctx, node.input(0))
 
 

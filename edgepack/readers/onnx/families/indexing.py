@@ -68,7 +68,7 @@ def gather_nd(ctx: Context, node: Call) -> Value:
     indices = _tuples_from_front(ctx, indices, sizes)
     if not batch:
         return ctx.op("GatherNd", x, indices)
-    lead = np.stack(np.indices(indices.shape[:-1])[:batch], -1)
+    lead = np.moveaxis(np.indices(indices.shape[:-1])[:batch], 0, -1)
     prefix = ctx.constant(lead, indices.dtype)
     return ctx.op("GatherNd", x, ctx.add("Concat", [prefix, indices], axis=-1))
 

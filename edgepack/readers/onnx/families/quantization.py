@@ -15,7 +15,7 @@ from edgepack.ir import DType, QuantParams, Value
 from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
 from edgepack.readers.onnx.families.convolution import convolve
 from edgepack.readers.onnx.families.dense import product
-from edgepack.readers.onnx.model import dtype_of
+from edgepack.readers.onnx.model import dtype_of, narrow_limits
 from edgepack.readers.onnx.registry import reads
 
 # The operators that read an integer value together with its parameters.
@@ -27,10 +27,12 @@ def quantize_linear(ctx: Context, node: Call) -> Value:
     """x / scale + zero_point, rounded to even, saturated."""
     x, scale, zero = node.input(0), node.input(1), node.optional(2)
     to = _integer_type(node, zero)
+    limits = _narrow_limits(ctx, node, zero)
     params = _params(node, x, scale, zero)
-    if params is not None and _suits(params, to):
+    if params is not None and limits is None and _suits(params, to):
         return quantize(ctx, x, params, to)
-    return _spelled_quantize(ctx, x, *_spread(ctx, node, x, scale, zero), to)
+    scales, zeros = _spread(ctx, node, x, scale, zero)
+    return _spelled_quantize(ctx, x, scales, zeros, to, limits or to.limits)
 
 
 def _integer_type(node: Call, zero: Value | None) -> DType:
@@ -41,6 +43,13 @@ def _integer_type(node: Call, zero: Value | None) -> DType:
     if dtype is None or not dtype.is_integer:
         return decline("quantization to this type", "quantize to int8, uint8 or int16")
     return dtype
+
+
+def _narrow_limits(ctx: Context, node: Call, zero: Value | None) -> tuple[int, int] | None:
+    """The range of a type below 8 bits, which the graph stores wider."""
+    if zero is not None:
+        return ctx.narrow.get(zero)
+    return narrow_limits(node.attr("output_dtype", 0))
 
 
 def _suits(params: QuantParams, to: DType) -> bool:
@@ -109,7 +118,8 @@ def _spread(
     ctx: Context, node: Call, x: Value, scale: Value, zero: Value | None
 ) -> tuple[Value, Value | None]:
     """Scale and zero point so that they broadcast against x: per axis, or repeated per block."""
-    axis = normal_axis(node.attr("axis", 1), x.rank) if x.rank else 0
+    single = scale.size == 1
+    axis = 0 if single else normal_axis(node.attr("axis", 1), x.rank)
     block = node.attr("block_size", 0)
 
     def widen(v: Value) -> Value:
@@ -123,12 +133,14 @@ def _spread(
     return widen(scale), None if zero is None else widen(zero)
 
 
-def _spelled_quantize(ctx: Context, x: Value, scale: Value, zero: Value | None, to: DType) -> Value:
+def _spelled_quantize(
+    ctx: Context, x: Value, scale: Value, zero: Value | None, to: DType, limits: tuple[int, int]
+) -> Value:
     real = ctx.cast(x, DType.FLOAT32)
     y = ctx.op("Round", ctx.op("Div", real, ctx.cast(scale, DType.FLOAT32)))
     if zero is not None:
         y = ctx.op("Add", y, ctx.cast(zero, DType.FLOAT32))
-    low, high = to.limits
+    low, high = limits
     return ctx.cast(ctx.op("Clip", y, min=float(low), max=float(high)), to)
 
 

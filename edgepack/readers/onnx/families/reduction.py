@@ -76,7 +76,18 @@ def _reduce(ctx: Context, node: Call) -> Value:
     axes = tuple(sorted({normal_axis(a, x.rank) for a in asked})) if x.rank else ()
     if not axes and node.op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"):
         return x
+    if not x.size and node.op in ("ReduceMax", "ReduceMin"):
+        return _empty_extreme(ctx, node, x, axes)
     return _REDUCTIONS[node.op](ctx, x, axes, bool(node.attr("keepdims", 1)))
+
+
+def _empty_extreme(ctx: Context, node: Call, x: Value, axes: tuple[int, ...]) -> Value:
+    """The extreme of nothing: the bound of the type that loses against everything."""
+    low, high = (-np.inf, np.inf) if x.dtype.is_float else x.dtype.limits
+    shape = [1 if i in axes else d for i, d in enumerate(x.shape)]
+    if not node.attr("keepdims", 1):
+        shape = [d for i, d in enumerate(x.shape) if i not in axes]
+    return ctx.constant(np.full(shape, low if node.op == "ReduceMax" else high), x.dtype)
 
 
 READS.update(dict.fromkeys(_REDUCTIONS, _reduce))

@@ -15,7 +15,7 @@ from edgepack.ir import Array, DType, Value
 from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
 from edgepack.readers.onnx.registry import reads
 
-Kernel = Callable[[Array], Array]  # weight by distance
+Kernel = Callable[[Array], Array]  # elementwise, such as a weight by distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ def _coordinates(size: int, new: int, scale: float, mode: str, roi: tuple[float,
     if mode == "pytorch_half_pixel":
         return (out + 0.5) / scale - 0.5 if new > 1 else np.zeros(new)
     if mode == "align_corners":
-        return out * (size - 1) / (new - 1) if new > 1 else np.zeros(new)
+        stretch = scale * size - 1  # ONNX does not round the new size here
+        return out * (size - 1) / stretch if new > 1 else np.zeros(new)
     if mode == "asymmetric":
         return out / scale
     if mode == "half_pixel_symmetric":
@@ -126,7 +127,7 @@ def _line(size: int, at: Array, scale: float, sampling: Sampling) -> Array:
     """Indices [new] for nearest, else a matrix [new, size]."""
     if sampling.mode == "nearest":
         return np.clip(_rounded(at, sampling.nearest), 0, size - 1).astype(np.int64)
-    kernel = _cubic(sampling.cubic_a) if sampling.mode == "cubic" else _triangle
+    kernel = cubic_kernel(sampling.cubic_a) if sampling.mode == "cubic" else _triangle
     reach = 2 if sampling.mode == "cubic" else 1
     shrink = min(scale, 1.0) if sampling.antialias else 1.0
     return _matrix(size, at, kernel, reach, shrink, exclude=sampling.exclude_outside)
@@ -134,7 +135,7 @@ def _line(size: int, at: Array, scale: float, sampling: Sampling) -> Array:
 
 def _rounded(at: Array, mode: str) -> Array:
     near = np.round(at, 9)  # 0.30000000000000004 is meant to be 0.3
-    rounding = {
+    rounding: dict[str, Kernel] = {
         "round_prefer_floor": lambda v: np.ceil(v - 0.5),
         "round_prefer_ceil": lambda v: np.floor(v + 0.5),
         "floor": np.floor,
@@ -142,14 +143,16 @@ def _rounded(at: Array, mode: str) -> Array:
     }
     if mode not in rounding:
         decline(f"nearest_mode {mode!r}")
-    return np.asarray(rounding[mode](near))
+    return rounding[mode](near)
 
 
 def _triangle(d: Array) -> Array:
-    return np.clip(1 - np.abs(d), 0, None)
+    return np.asarray(np.clip(1 - np.abs(d), 0, None))
 
 
-def _cubic(a: float) -> Kernel:
+def cubic_kernel(a: float) -> Kernel:
+    """The weight of cubic convolution by distance; `a` is its slope at 1 (Keys, 1981)."""
+
     def kernel(d: Array) -> Array:
         d = np.abs(d)
         near = (a + 2) * d**3 - (a + 3) * d**2 + 1

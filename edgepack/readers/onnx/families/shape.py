@@ -75,8 +75,8 @@ def range_(ctx: Context, node: Call) -> Value:
     """Numbers from start to limit; the count may come from the declared shape."""
     start, step = node.input(0), node.input(2)
     if all(v.is_const for v in node.present):
-        begin, end, delta = (node.known(i, "bound").reshape(()) for i in range(3))
-        return ctx.constant(np.arange(begin, end, delta, dtype=start.dtype.numpy))
+        begin, end, delta = (node.known(i, "bound").reshape(()).item() for i in range(3))
+        return ctx.constant(np.arange(begin, end, delta), start.dtype)
     declared = node.declared.get(node.outputs[0])
     if declared is None:
         decline("the number of elements depends on the model's input")
@@ -90,7 +90,10 @@ def eye_like(ctx: Context, node: Call) -> Value:
     x = node.input(0)
     number = node.attr("dtype")
     dtype = x.dtype if number is None else dtype_of(number)
-    return ctx.constant(np.eye(*x.shape, k=node.attr("k", 0)), dtype)
+    if dtype is None or x.rank != 2:
+        decline("a matrix of this type")
+    rows, columns = x.shape
+    return ctx.constant(np.eye(rows, columns, int(node.attr("k", 0))), dtype)
 
 
 # -- same elements ---------------------------------------------------------------------------------
@@ -273,12 +276,11 @@ def _grow(ctx: Context, node: Call, x: Value, pads: list[tuple[int, int]]) -> Va
         return ctx.pad(x, pads, _fill(node))
     if mode == "reflect" and all(max(p) < d for p, d in zip(pads, x.shape, strict=True)):
         return ctx.pad(x, pads, mode="reflect")
-    numpy_mode = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}.get(mode)
-    if numpy_mode is None:
+    if mode not in ("reflect", "edge", "wrap"):
         decline(f"padding mode {mode!r}")
     for axis, (before, after) in enumerate(pads):
         if before or after:
-            line = np.pad(np.arange(x.shape[axis]), (before, after), mode=numpy_mode)
+            line = np.pad(np.arange(x.shape[axis]), (before, after), mode=mode)
             x = ctx.op("Gather", x, ctx.constant(line.astype(np.int64)), axis=axis)
     return x
 
