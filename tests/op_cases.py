@@ -45,7 +45,7 @@ class Case:
         """One array per input of the graph; the same ones at each call."""
         rng = np.random.default_rng(zlib.crc32(self.text.encode()))
         return [
-            self.feeds.get(v.name, usual)(rng, v.shape, v.dtype).astype(v.dtype.numpy)
+            np.asarray(self.feeds.get(v.name, usual)(rng, v.shape, v.dtype), v.dtype.numpy)
             for v in self.graph().inputs
         ]
 
