@@ -16,6 +16,7 @@ from edgepack.targets import Target
 from edgepack.validate.files import LABELS
 
 _WORST = 3
+_NAME_WIDTH = 40
 
 
 def report_table(report: Report, folder: Path | None) -> None:
@@ -44,7 +45,7 @@ def _summary(report: Report) -> Table:
     table.add_row("target", report.target)
     table.add_row("fits", verdict)
     table.add_row("arena", f"{_kib(memory['arena_bytes'])} of {_kib(memory['sram_budget_bytes'])}")
-    table.add_row("  peaks at", memory["peak_node"] or "-")
+    table.add_row("  peaks at", _short(memory["peak_node"] or "-"))
     table.add_row("flash", f"{_kib(memory['flash_bytes'])} of {_kib(memory['flash_budget_bytes'])}")
     table.add_row("work", f"{report.compute.macs:,} MACs, {report.compute.params:,} parameters")
     quantization = report.quantization
@@ -57,7 +58,7 @@ def _summary(report: Report) -> Table:
         key=lambda layer: layer.sqnr_db or 0.0,
     )[:_WORST]
     if worst:
-        table.add_row("worst layers", ", ".join(f"{w.node} {w.sqnr_db} dB" for w in worst))
+        table.add_row("worst layers", ", ".join(f"{_short(w.node)} {w.sqnr_db} dB" for w in worst))
     return table
 
 
@@ -75,7 +76,7 @@ def _file_rows(report: Report) -> list[tuple[str, ...]]:
             (
                 info.path if info else key,
                 LABELS[key],
-                f"{info.bytes:,} B" if info else "-",
+                f"{info.bytes:,}" if info else "-",
                 _share(accuracy.exported[key]),
                 "-" if sqnr is None else f"{sqnr:.1f} dB",
                 _agreement(report, key),
@@ -91,15 +92,15 @@ def _agreement(report: Report, key: str) -> str:
         steps = report.agreement.get(f"{name}_within_1_lsb")
         if steps is not None:
             worst = report.agreement.get(f"{name}_max_lsb")
-            return f"{steps * 100:.1f}% within 1 LSB, at most {worst:g}"
+            return f"{steps * 100:.1f}% (max {worst:g})"
         apart = report.agreement.get(f"{name}_max_abs")
         if apart is not None:
-            return f"at most {apart:.2g} apart"
+            return f"max {apart:.2g} apart"
     return "-"
 
 
 def _file_table(rows: Sequence[tuple[str, ...]]) -> Table:
-    heads = ("file", "runtime", "size", "top-1", "SQNR", "agrees with LiteRT", "latency, host")
+    heads = ("file", "runtime", "bytes", "top-1", "SQNR", "within 1 LSB", "host")
     table = _table(*heads)
     for row in rows:
         table.add_row(*row)
@@ -117,7 +118,9 @@ def inspection(found: Inspection) -> None:
     console.print(f"{found.compute.macs:,} MACs, {found.compute.params:,} parameters; {ops}")
     for layer in found.layers:
         shape = f"{layer.dtype}{list(layer.shape)}".replace("[", r"\[")
-        table.add_row(layer.node, layer.op, shape, f"{layer.macs:,}", f"{layer.weight_bytes:,} B")
+        table.add_row(
+            _short(layer.node), layer.op, shape, f"{layer.macs:,}", f"{layer.weight_bytes:,} B"
+        )
     console.print(table)
 
 
@@ -207,3 +210,9 @@ def _kib(nbytes: float | None) -> str:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value * 100:.2f}%"
+
+
+def _short(name: str) -> str:
+    """The telling end of a long node name: some converters join all the names they fused."""
+    last = name.split(";")[0]
+    return last if len(last) <= _NAME_WIDTH else f"…{last[-_NAME_WIDTH:]}"

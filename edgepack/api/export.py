@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,11 +30,13 @@ from edgepack.validate.files import OpenFile, open_files
 from edgepack.validate.interface import Interface
 from edgepack.validate.judge import Judgement, judge
 from edgepack.validate.layers import layer_infos, layer_sqnr
+from edgepack.validate.logits import before_softmax
+from edgepack.validate.measure import agreement_of, run_files
 from edgepack.writers.onnx import write_onnx
 from edgepack.writers.tflite import write_tflite
 
 _LAYER_SAMPLES = 4
-_AGREEMENT_SAMPLES = 8
+_AGREEMENT_SAMPLES = 16
 FILE_NAMES = {"tflite": "model.tflite", "onnx": "model.onnx"}
 
 
@@ -94,7 +97,7 @@ def _report(
 ) -> Report:
     verdict = fit(target, lowered.graph, files.get("tflite") or write_tflite(lowered.graph))
     findings = unsupported_on(target, lowered.graph)
-    judgement = _judge(lowered, opened, notes, options)
+    judgement = _judge(lowered, target, opened, notes, options)
     met = () if options.allow_misfit else fit_requirements(verdict)
     return Report(
         edgepack=edgepack.__version__,
@@ -136,9 +139,14 @@ def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
 
 
 def _judge(
-    lowered: Lowered, opened: Sequence[OpenFile], notes: tuple[str, ...], options: ExportOptions
+    lowered: Lowered,
+    target: Target,
+    opened: Sequence[OpenFile],
+    notes: tuple[str, ...],
+    options: ExportOptions,
 ) -> Judgement:
     reference = _open_float(lowered, options)
+    agreement = _agreement_before_softmax(lowered, target, opened, options)
     if options.eval is not None:
         specs = Interface.of(lowered.graph).specs(options.span())
         samples = load_samples(options.eval, specs, preprocess=options.preprocess)
@@ -146,7 +154,21 @@ def _judge(
         pairs = ((sample.inputs, sample.label) for sample in samples)
     else:
         pairs = ((sample, None) for sample in _inputs(lowered, options, _AGREEMENT_SAMPLES))
-    return judge(opened, reference, pairs, notes)
+    return judge(opened, reference, pairs, notes, agreement=agreement)
+
+
+def _agreement_before_softmax(
+    lowered: Lowered, target: Target, opened: Sequence[OpenFile], options: ExportOptions
+) -> dict[str, float | None] | None:
+    """Agreement of the same files cut before the softmax at their end; None without one."""
+    graph, portable = before_softmax(lowered.graph), before_softmax(lowered.portable)
+    if graph is None or portable is None:
+        return None
+    cut = dataclasses.replace(lowered, graph=graph, portable=portable)
+    formats = tuple(file.key for file in opened if file.key in FILE_NAMES)
+    files, _ = _open(cut, write_files(cut, formats), target, options)
+    samples = ((sample, None) for sample in _inputs(lowered, options, _AGREEMENT_SAMPLES))
+    return agreement_of(files, run_files(files, samples))
 
 
 def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Mapping[str, Array]]:

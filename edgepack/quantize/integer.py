@@ -78,17 +78,26 @@ class _Rewrite:
         weight = node.input(weight_index)
         bias = None if bias_index is None else node.optional(bias_index)
         input_scale = float(self.plan.params[id(node.input(0))].scale[0])
-        params = weight_params(
-            weight.const,
+        params = self._weight_params(node, weight, axis, bias, input_scale)
+        if params is not weight.quant:
+            node.set_input(weight_index, self._weight_twin(weight, params))
+        if bias is not None and bias_index is not None:
+            wide = DType.INT64 if self.options.activations is DType.INT16 else DType.INT32
+            node.set_input(bias_index, self._twin(bias, bias_params(input_scale, params), wide))
+
+    def _weight_params(
+        self, node: Node, weight: Value, axis: int, bias: Value | None, input_scale: float
+    ) -> QuantParams:
+        """New parameters, or the weight's own where the source had quantized it already."""
+        if weight.quant is not None and weight.dtype is self.options.weights:
+            return weight.quant
+        return weight_params(
+            weight.real,
             self.options.weights,
             axis if self._is_per_channel(node) else None,
             bias=None if bias is None else bias.const,
             input_scale=input_scale,
         )
-        node.set_input(weight_index, self._weight_twin(weight, params))
-        if bias is not None and bias_index is not None:
-            wide = DType.INT64 if self.options.activations is DType.INT16 else DType.INT32
-            node.set_input(bias_index, self._twin(bias, bias_params(input_scale, params), wide))
 
     def _is_per_channel(self, node: Node) -> bool:
         dense = node.op == "FullyConnected"
@@ -96,7 +105,7 @@ class _Rewrite:
 
     def _weight_twin(self, value: Value, params: QuantParams) -> Value:
         dtype = self.options.weights
-        return self._cached(value, params, dtype, quantize_weights(value.const, params, dtype))
+        return self._cached(value, params, dtype, quantize_weights(value.real, params, dtype))
 
     def _twin(self, value: Value, params: QuantParams, dtype: DType) -> Value:
         return self._cached(value, params, dtype, params.quantize(value.const, dtype))

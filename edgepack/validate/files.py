@@ -18,7 +18,7 @@ from edgepack.run.tflm import TflmRuntime
 from edgepack.validate.interface import Interface, Side
 
 _WARM_UP = 3
-LABELS = {"tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TensorFlow Lite Micro"}
+LABELS = {"tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TFLite Micro"}
 
 
 @dataclass(frozen=True, slots=True)

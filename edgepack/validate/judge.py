@@ -28,8 +28,13 @@ def judge(
     reference: OpenFile | None,
     samples: Iterable[tuple[Mapping[str, Array], int | None]],
     notes: tuple[str, ...] = (),
+    *,
+    agreement: Mapping[str, float | None] | None = None,
 ) -> Judgement:
-    """Run `files`, and the float model `reference` where there is one, on the samples."""
+    """Run `files`, and the float model `reference` where there is one, on the samples.
+
+    `agreement` is given where it was measured elsewhere (before a softmax), else it is these files'.
+    """
     everything = [*files, _renamed(reference)] if reference else list(files)
     kept: list[Mapping[str, Array]] = []
 
@@ -42,7 +47,7 @@ def judge(
     outcome = run_files(everything, noting_first())
     return Judgement(
         accuracy_of(outcome, [f.key for f in files], "float" if reference else None),
-        agreement_of(files, outcome),
+        agreement_of(files, outcome) if agreement is None else agreement,
         latencies_of(files, kept[0], _LATENCY_RUNS) if kept else (),
         notes,
     )
