@@ -33,7 +33,7 @@ def judge(
 ) -> Judgement:
     """Run `files`, and the float model `reference` where there is one, on the samples.
 
-    `agreement` is given where it was measured elsewhere (before a softmax), else it is these files'.
+    `agreement` is given where it was measured elsewhere (before a softmax).
     """
     everything = [*files, _renamed(reference)] if reference else list(files)
     kept: list[Mapping[str, Array]] = []
