@@ -77,7 +77,7 @@ def test_an_integer_input_is_not_made_an_output():
 def test_weights_move_under_their_dequantize():
     text = "x: float32[4, 4] = input()\nw: int8[2, 3] @ q([0.1, 0.2], axis=0) = random()\n"
     text += "d = Dequantize(w)\nt = Transpose(d, perm=(1, 0))\n"
-    "r = Reshape(t, shape=(3, 2, 1))\noutput(r)"
+    text += "r = Reshape(t, shape=(3, 2, 1))\noutput(r)"
     graph = parse(text)
     want = ReferenceRuntime(graph.copy()).run(inputs_for(graph))
     assert run_to_fixpoint(graph, [move_constants_under_dequantize]) == 2

@@ -1,0 +1,236 @@
+"""Elementwise operators without a builtin, or whose builtin asks more of its inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from edgepack.ir import DType, Graph, Node, Value
+from edgepack.passes.affine import decompose_batchnorm
+from edgepack.passes.match import is_real, supersede
+from edgepack.passes.tflite.rules import Maker, legalizes, spells_out
+
+_NAMED: Final = {(0.0, math.inf): "Relu", (0.0, 6.0): "Relu6", (-1.0, 1.0): "ReluN1To1"}
+_BOUNDS: Final = {name: bounds for bounds, name in _NAMED.items()}
+
+
+@legalizes("Clip")
+def clip(graph: Graph, node: Node) -> bool:
+    """Relu and its kin where the bounds are theirs, else Maximum and Minimum with constants."""
+    bounds = node.attrs["min"], node.attrs["max"]
+    x = node.input(0)
+    real = x.dtype.is_float or x.quant is not None
+    if real and bounds in _NAMED:
+        supersede(graph, node.output, _NAMED[bounds], [x])
+    else:
+        _clamp(graph, node, *bounds)
+    return True
+
+
+@legalizes("Relu", "Relu6", "ReluN1To1")
+def clamp_of_whole_numbers(graph: Graph, node: Node) -> bool:
+    """Maximum and Minimum where the kernel would need real numbers."""
+    x = node.input(0)
+    if x.dtype.is_float or x.quant is not None:
+        return False
+    _clamp(graph, node, *_BOUNDS[node.op])
+    return True
+
+
+def _clamp(graph: Graph, node: Node, low: float, high: float) -> None:
+    make, x, out = Maker(graph, node), node.input(0), node.output
+    steps = []
+    if low > _least(x):
+        steps.append(("Maximum", low))
+    if high < _most(x):
+        steps.append(("Minimum", high))
+    if not steps:
+        supersede(graph, out, "Reshape", [x], {"shape": x.shape})
+        return
+    for op, limit in steps[:-1]:
+        x = make(op, x, make.constant(limit, x))
+        x.quant = out.quant
+    op, limit = steps[-1]
+    supersede(graph, out, op, [x, make.constant(limit, x)])
+
+
+def _least(x: Value) -> float:
+    return -math.inf if x.dtype.is_float or x.quant else x.dtype.limits[0]
+
+
+def _most(x: Value) -> float:
+    return math.inf if x.dtype.is_float or x.quant else x.dtype.limits[1]
+
+
+# Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: |error| <= 1.5e-7
+_ERF_P: Final = 0.3275911
+_ERF_A: Final = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+
+
+@legalizes("Erf")
+def erf(graph: Graph, node: Node) -> bool:
+    """sign(x) * (1 - poly(t) * exp(-x * x)), t = 1 / (1 + p |x|); the error stays below 1e-6."""
+    x = node.input(0)
+    if x.dtype is not DType.FLOAT32:
+        return False
+    make = Maker(graph, node)
+
+    def number(value: float) -> Value:
+        return make.constant(value, DType.FLOAT32)
+
+    size = make("Abs", x)
+    t = make("Div", number(1.0), make("Add", make("Mul", size, number(_ERF_P)), number(1.0)))
+    poly = number(_ERF_A[0])
+    for coefficient in _ERF_A[1:]:
+        poly = make("Add", make("Mul", t, poly), number(coefficient))
+    tail = make("Exp", make("Neg", make("Mul", x, x)))
+    rest = make("Sub", number(1.0), make("Mul", make("Mul", poly, t), tail))
+    supersede(graph, node.output, "Mul", [make("Sign", x), rest])
+    return True
+
+
+@legalizes("BatchNorm")
+def batchnorm(graph: Graph, node: Node) -> bool:
+    """Mul and Add; by constants where the statistics are constant."""
+    if all(v.is_const for v in node.inputs[1:] if v is not None) and is_real(*node.inputs):
+        return bool(decompose_batchnorm(graph))
+    make, x = Maker(graph, node), node.input(0)
+    shape = [1] * x.rank
+    shape[node.attrs["axis"]] = -1
+    gamma, beta, mean, var = (
+        make("Reshape", v, attrs={"shape": [v.size if d < 0 else 1 for d in shape]})
+        for v in node.present_inputs[1:]
+    )
+    length = make("Rsqrt", make("Add", var, make.constant(node.attrs["eps"], DType.FLOAT32)))
+    gain = make("Mul", length, gamma)
+    supersede(graph, node.output, "Add", [make("Mul", make("Sub", x, mean), gain), beta])
+    return True
+
+
+@legalizes("LayerNorm", "RmsNorm")
+def layer_norm(graph: Graph, node: Node) -> bool:
+    """Means over the last dimensions, a reciprocal root, and the affine part."""
+    x = node.input(0)
+    if x.dtype is not DType.FLOAT32:
+        return False
+    make = Maker(graph, node)
+    axes = tuple(range(node.attrs["axis"] % x.rank, x.rank))
+    over = {"axes": axes, "keepdims": True}
+    centred = make("Sub", x, make("ReduceMean", x, attrs=over)) if node.op == "LayerNorm" else x
+    spread = make("ReduceMean", make("Mul", centred, centred), attrs=over)
+    root = make("Rsqrt", make("Add", spread, make.constant(node.attrs["eps"], DType.FLOAT32)))
+    factors: list[tuple[str, Value]] = [("Mul", root)]
+    if (gamma := node.optional(1)) is not None:
+        factors.append(("Mul", gamma))
+    if (beta := node.optional(2)) is not None:
+        factors.append(("Add", beta))
+    y = centred
+    for op, value in factors[:-1]:
+        y = make(op, y, value)
+    op, value = factors[-1]
+    supersede(graph, node.output, op, [y, value])
+    return True
+
+
+@legalizes("PRelu", "Atan2")
+def broadcast_first(graph: Graph, node: Node) -> bool:
+    """PRELU broadcasts its slopes only, ATAN2 nothing: repeat dimensions in front of them."""
+    shape = node.output.shape
+    growing = [0] if node.op == "PRelu" else [0, 1]
+    make, changed = Maker(graph, node), False
+    for index in growing:
+        value = node.input(index)
+        if value.shape != shape:
+            node.set_input(index, make.same("BroadcastTo", value, {"shape": shape}))
+            changed = True
+    return changed
+
+
+# -- for runtimes that lack the builtin ------------------------------------------------------------
+
+
+@spells_out("Gelu")
+def gelu(graph: Graph, node: Node) -> bool:
+    """x / 2 * (1 + erf(x / sqrt 2)), or its tanh form."""
+    make, x = Maker(graph, node), node.input(0)
+
+    def number(value: float) -> Value:
+        return make.constant(value, DType.FLOAT32)
+
+    if node.attrs["approximate"]:
+        cube = make("Mul", make("Mul", x, x), x)
+        inner = make("Add", x, make("Mul", cube, number(0.044715)))
+        core = make("Tanh", make("Mul", inner, number(math.sqrt(2 / math.pi))))
+    else:
+        core = make("Erf", make("Mul", x, number(math.sqrt(0.5))))
+    half = make("Mul", x, number(0.5))
+    supersede(graph, node.output, "Mul", [half, make("Add", core, number(1.0))])
+    return True
+
+
+@spells_out("HardSwish")
+def hard_swish(graph: Graph, node: Node) -> bool:
+    """x * relu6(x + 3) / 6."""
+    make, x = Maker(graph, node), node.input(0)
+    ramp = make("Relu6", make("Add", x, make.constant(3.0, DType.FLOAT32)))
+    sixth = make("Mul", x, make.constant(1 / 6, DType.FLOAT32))
+    supersede(graph, node.output, "Mul", [sixth, ramp])
+    return True
+
+
+@spells_out("LeakyRelu")
+def leaky_relu(graph: Graph, node: Node) -> bool:
+    """max(x, a x) for a slope up to 1, min(x, a x) above."""
+    make, x, alpha = Maker(graph, node), node.input(0), node.attrs["alpha"]
+    scaled = make("Mul", x, make.constant(alpha, DType.FLOAT32))
+    supersede(graph, node.output, "Maximum" if alpha <= 1 else "Minimum", [x, scaled])
+    return True
+
+
+@spells_out("PRelu")
+def prelu(graph: Graph, node: Node) -> bool:
+    """relu(x) + a * min(x, 0)."""
+    make, x = Maker(graph, node), node.input(0)
+    negative = make("Minimum", x, make.constant(0.0, DType.FLOAT32))
+    supersede(graph, node.output, "Add", [make("Relu", x), make("Mul", negative, node.input(1))])
+    return True
+
+
+@spells_out("Elu")
+def elu(graph: Graph, node: Node) -> bool:
+    """relu(x) + exp(min(x, 0)) - 1."""
+    make, x = Maker(graph, node), node.input(0)
+    negative = make("Exp", make("Minimum", x, make.constant(0.0, DType.FLOAT32)))
+    tail = make("Sub", negative, make.constant(1.0, DType.FLOAT32))
+    supersede(graph, node.output, "Add", [make("Relu", x), tail])
+    return True
+
+
+@spells_out("SquaredDifference")
+def squared_difference(graph: Graph, node: Node) -> bool:
+    """(a - b) * (a - b)."""
+    make = Maker(graph, node)
+    difference = make("Sub", *node.inputs)
+    supersede(graph, node.output, "Mul", [difference, difference])
+    return True
+
+
+@spells_out("LogSoftmax")
+def log_softmax(graph: Graph, node: Node) -> bool:
+    """x - max - log(sum(exp(x - max)))."""
+    make, x = Maker(graph, node), node.input(0)
+    over = {"axes": (node.attrs["axis"],), "keepdims": True}
+    shifted = make("Sub", x, make("ReduceMax", x, attrs=over))
+    total = make("ReduceSum", make("Exp", shifted), attrs=over)
+    supersede(graph, node.output, "Sub", [shifted, make("Log", total)])
+    return True
+
+
+@spells_out("ReluN1To1")
+def relu_n1_to_1(graph: Graph, node: Node) -> bool:
+    """min(max(x, -1), 1)."""
+    make, x = Maker(graph, node), node.input(0)
+    low = make("Maximum", x, make.constant(-1.0, x))
+    low.quant = x.quant
+    supersede(graph, node.output, "Minimum", [low, make.constant(1.0, x)])
+    return True

@@ -1,0 +1,27 @@
+"""Inputs and outputs as TFLite wants them: each output made by an operator of its own."""
+
+from __future__ import annotations
+
+from edgepack.ir import Graph, Value
+
+
+def copy_outputs(graph: Graph) -> int:
+    """Give an output that is an input, a constant or another output a copy; count the copies.
+
+    A Reshape to the same shape is the copy: every runtime has it.
+    """
+    seen: set[int] = {id(v) for v in graph.inputs}
+    outputs: list[Value] = []
+    for value in graph.outputs:
+        taken = id(value) in seen or value.is_const
+        outputs.append(_copy(graph, value) if taken else value)
+        seen.add(id(value))
+    count = sum(new is not old for new, old in zip(outputs, graph.outputs, strict=True))
+    graph.outputs = outputs
+    return count
+
+
+def _copy(graph: Graph, value: Value) -> Value:
+    copy = graph.add("Reshape", [value], {"shape": value.shape}, name=f"{value.name}/copy")
+    copy.quant = value.quant
+    return copy
