@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from edgepack.ir import DType, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _CLIPS = {(0.0, 6.0): "Relu6", (-1.0, 1.0): "ReluN1To1", (0.0, math.inf): "Relu"}

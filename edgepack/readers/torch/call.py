@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.ir import Array, DType, Graph, Value
-from edgepack.readers.torch.registry import Refused
+from edgepack.ir import Array, DType, Value
+from edgepack.readers.emitter import Emitter, Refused
 
 # Half, bfloat16 and double are read as float32: devices compute in that or in integers.
 _DTYPES = {
@@ -51,21 +51,17 @@ class Spec:
 
 
 @dataclass(slots=True)
-class Call:
+class Call(Emitter):
     """An ATen call: `arguments` by their names in the operator's schema, defaults filled in.
 
-    Tensors among the arguments are IR values, or torch tensors where they are constant. `stem`
-    names the nodes; `specs` are the results torch announced.
+    Tensors among the arguments are IR values, or torch tensors where they are constant; `specs`
+    are the results torch announced.
     """
 
-    graph: Graph
     target: str
     arguments: Mapping[str, Any]
     specs: Sequence[Spec]
-    stem: str
     constants: dict[int, tuple[Any, Value]]
-
-    # -- arguments -------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -125,16 +121,6 @@ class Call:
             self.constants[id(tensor)] = (tensor, value)
         return self.constants[id(tensor)][1]
 
-    def number(self, number: float | int | bool, dtype: DType | None = None) -> Value:
-        """A scalar constant; float32 or int64 unless `dtype` says otherwise."""
-        kind = dtype or (DType.FLOAT32 if isinstance(number, float) else DType.INT64)
-        return self.graph.constant(np.asarray(number, kind.numpy), f"{self.stem}.const")
-
-    def const(self, array: Array, dtype: DType | None = None, name: str = "const") -> Value:
-        """A constant of this call, called after the layer it belongs to."""
-        data = np.ascontiguousarray(array, None if dtype is None else dtype.numpy)
-        return self.graph.constant(data.reshape(np.shape(array)), f"{self.stem}.{name}")
-
     def reshape_const(self, name: str, shape: Sequence[int]) -> Value:
         """Tensor argument `name` in another shape, without a node when it is constant."""
         if self.is_const(name):
@@ -153,43 +139,3 @@ class Call:
         dims = self.get(name, ())
         dims = (dims,) if isinstance(dims, int) else tuple(dims)
         return tuple(sorted(d % max(rank, 1) for d in dims)) or tuple(range(rank))
-
-    # -- building --------------------------------------------------------------------------------
-
-    def emit(self, op: str, *inputs: Value | None, **attrs: Any) -> Value:
-        """A node with one output, called after the layer; the graph makes the name unique."""
-        return self.emit_multi(op, *inputs, **attrs)[0]
-
-    def emit_multi(self, op: str, *inputs: Value | None, **attrs: Any) -> tuple[Value, ...]:
-        """A node with several outputs."""
-        values = self.graph.add_multi(op, inputs, attrs, name=self.stem)
-        if values[0].producer is not None:
-            values[0].producer.name = values[0].name
-        return values
-
-    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
-        """`x` in another shape; nothing is added when it has that shape."""
-        wanted = tuple(int(d) for d in shape)
-        return x if x.shape == wanted else self.emit("Reshape", x, shape=wanted)
-
-    def transpose(self, x: Value, perm: Sequence[int]) -> Value:
-        """`x` with its dimensions in another order; nothing is added for the same order."""
-        order = tuple(perm)
-        return x if order == tuple(range(x.rank)) else self.emit("Transpose", x, perm=order)
-
-    def cast(self, x: Value, dtype: DType) -> Value:
-        """`x` as `dtype`; nothing is added when it is."""
-        return x if x.dtype is dtype else self.emit("Cast", x, to=dtype)
-
-    def broadcast(self, x: Value, shape: Sequence[int]) -> Value:
-        """`x` repeated to `shape`; nothing is added when it has that shape."""
-        wanted = tuple(int(d) for d in shape)
-        return x if x.shape == wanted else self.emit("BroadcastTo", x, shape=wanted)
-
-    def slice(self, x: Value, axis: int, begin: int, size: int, stride: int = 1) -> Value:
-        """`size` elements of one dimension; nothing is added when that is all of them."""
-        if (begin, size, stride) == (0, x.shape[axis], 1):
-            return x
-        begins, sizes, strides = [0] * x.rank, list(x.shape), [1] * x.rank
-        begins[axis], sizes[axis], strides[axis] = begin, size, stride
-        return self.emit("Slice", x, begin=begins, size=sizes, stride=strides)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.ir import Array, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 
 Pads = tuple[tuple[int, int], ...]
 

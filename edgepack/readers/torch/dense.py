@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from edgepack.ir import DType, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 
 
 @reads("aten.linear")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edgepack.ir import DType, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
-from edgepack.readers.torch.registry import READS, Refused, reads
+from edgepack.readers.torch.registry import READS, reads
 
 _UNARY = {
     "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "exp": "Exp", "log": "Log",

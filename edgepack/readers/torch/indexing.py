@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import DType, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 from edgepack.readers.torch.shape import as_index
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import DType, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 
 
 @reads("aten.batch_norm", "aten._native_batch_norm_legit_no_training", "aten.native_batch_norm",

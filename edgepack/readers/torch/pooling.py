@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.ir import Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
 from edgepack.readers.torch.convolution import planar, spread
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import DType, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 
 _PLAIN = {
     "aten.sum": "ReduceSum", "aten.mean": "ReduceMean", "aten.amax": "ReduceMax",

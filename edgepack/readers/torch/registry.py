@@ -19,15 +19,6 @@ Function = TypeVar("Function", bound=Read)
 READS: dict[str, Read] = {}
 
 
-class Refused(Exception):
-    """A known operator is used in a way that has no equivalent; the message is the reason."""
-
-    def __init__(self, reason: str, hint: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.hint = hint
-
-
 def reads(*targets: str) -> Callable[[Function], Function]:
     """Decorator: this function reads these operators.
 

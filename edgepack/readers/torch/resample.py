@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import Array, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call, to_numpy
 from edgepack.readers.torch.convolution import planar
 from edgepack.readers.torch.pooling import separable
-from edgepack.readers.torch.registry import Refused, reads
+from edgepack.readers.torch.registry import reads
 
 
 def _scales(call: Call) -> list[float | None]:

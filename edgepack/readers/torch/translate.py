@@ -9,8 +9,9 @@ from typing import Any
 
 from edgepack.errors import BadModel, EdgepackError, Finding, Unsupported
 from edgepack.ir import DType, Graph, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.torch.call import Call, Spec, dtype_of
-from edgepack.readers.torch.registry import Refused, find
+from edgepack.readers.torch.registry import find
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class _Translator:
         found = self.env[self.roots.get(item, item)]
         if isinstance(found, Value):
             return found
-        return Call(self.graph, "", {}, (), "output", self.shared).as_value(found)
+        return Call(self.graph, "output", "", {}, (), self.shared).as_value(found)
 
     def _function(self, node: Any) -> Any:
         if node.target is operator.getitem:
@@ -119,7 +120,7 @@ class _Translator:
             if read is None:
                 raise Refused("not in the table")
             named = _named(node.target, arguments, keywords)
-            call = Call(self.graph, target, named, specs, layer_name(node), self.shared)
+            call = Call(self.graph, layer_name(node), target, named, specs, self.shared)
             return _agreeing(read(call), specs, node)
         except Refused as problem:
             self._refuse(node, target, problem.reason, problem.hint)
