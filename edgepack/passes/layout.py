@@ -31,7 +31,7 @@ from edgepack.passes.layout_perm import (
     identity,
     inverse,
 )
-from edgepack.passes.layout_region import Absorbs, choose, grow_region
+from edgepack.passes.layout_region import Absorbs, can_be_output, choose, grow_region
 from edgepack.passes.layout_rules import Flip, Reorder
 
 _log = logging.getLogger("edgepack.passes")
@@ -81,14 +81,14 @@ def sink_transposes(graph: Graph, absorbs: Absorbs) -> int:
     `absorbs(value, perm)` says whether a graph input or output may be declared as v' instead, with
     v = v'.transpose(perm).
     """
-    count = clean_transposes(graph)
-    while improved := _improve_once(graph, absorbs):
-        count += improved + clean_transposes(graph)
+    count = clean_transposes(graph) + _absorb_outputs(graph, absorbs)
+    while improved := _improve_once(graph, absorbs):  # ends: each round makes them cheaper
+        count += improved + clean_transposes(graph) + _absorb_outputs(graph, absorbs)
     return count
 
 
 def _improve_once(graph: Graph, absorbs: Absorbs) -> int:
-    """Flip the first region that gains; return how many nodes, inputs and outputs were flipped."""
+    """Flip the first region that gains; return how many nodes and inputs were flipped."""
     tried: set[tuple[Value, Perm]] = set()
     for value, perm in _seeds(graph):
         if (value, perm) in tried:
@@ -101,8 +101,8 @@ def _improve_once(graph: Graph, absorbs: Absorbs) -> int:
                 _flip_node(graph, node, region.flips[node])
             for source in choice.inputs:
                 _declare_input(graph, source, inverse(region.perms[source]))
-            return len(choice.nodes) + len(choice.inputs) + _absorb_outputs(graph, absorbs)
-    return _absorb_outputs(graph, absorbs)
+            return len(choice.nodes) + len(choice.inputs)
+    return 0
 
 
 def _seeds(graph: Graph) -> Iterator[tuple[Value, Perm]]:
@@ -155,7 +155,7 @@ def _take_over(graph: Graph, old: Value, new: Value, perm: Perm) -> None:
         old.name, new.name = new.name, old.name
     back = new
     if perm != identity(len(perm)):
-        back = graph.add("Transpose", [new], {"perm": perm}, name=f"{new.name}_transposed")
+        back = graph.add("Transpose", [new], {"perm": perm}, name=_moved_name(new))
         back.quant = old.quant
     graph.replace(old, back)
 
@@ -172,7 +172,7 @@ def _transposed_in(graph: Graph, value: Value, perm: Perm | None) -> Value:
 
 
 def _added(graph: Graph, op: str, value: Value, attrs: dict[str, Perm]) -> Value:
-    moved = graph.add(op, [value], attrs, name=f"{value.name}_{op.lower()}")
+    moved = graph.add(op, [value], attrs, name=_moved_name(value))
     moved.dtype = value.dtype
     moved.quant = value.quant
     if value.quant is not None and value.quant.axis is not None:
@@ -180,6 +180,12 @@ def _added(graph: Graph, op: str, value: Value, attrs: dict[str, Perm]) -> Value
         perm = attrs.get("perm", identity(moved.rank))
         moved.quant = moved_quant(value.quant.moved(value.quant.axis % value.rank + more), perm)
     return moved
+
+
+def _moved_name(value: Value) -> str:
+    while value.producer is not None and value.producer.op in ("Transpose", "Reshape"):
+        value = value.producer.input(0)
+    return f"{value.name}_moved"
 
 
 def _reorder(graph: Graph, reorder: Reorder) -> None:
@@ -221,7 +227,7 @@ def _absorb_outputs(graph: Graph, absorbs: Absorbs) -> int:
         if node is None or node.op != "Transpose" or not absorbs(value, node.attrs["perm"]):
             continue
         source = node.input(0)
-        if value.users or source.producer is None or graph.is_output(source):
+        if value.users or not can_be_output(graph, source):
             continue
         _record_output(graph, value, source, inverse(node.attrs["perm"]))
         count += 1

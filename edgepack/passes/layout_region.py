@@ -16,7 +16,15 @@ from typing import Final
 
 from edgepack.ir import Graph, Node, Value
 from edgepack.passes.layout_cut import INFINITE, Cut
-from edgepack.passes.layout_perm import Perm, identity, inverse, moves_only_ones
+from edgepack.passes.layout_perm import (
+    Perm,
+    Shape,
+    compose,
+    identity,
+    inverse,
+    moves_only_ones,
+    permuted,
+)
 from edgepack.passes.layout_rules import Flip, Port, flip
 
 _RESHAPE_COST: Final = 16  # a transpose that moves only dimensions of one becomes a Reshape
@@ -121,50 +129,79 @@ class _Chooser:
         )
 
     def _add_value(self, value: Value, perm: Perm) -> None:
-        price = transpose_cost(value, perm)
-        maker = self._maker(value, perm)
-        users = [u for u in (self._user(node, perm) for node in value.users) if u is not None]
-        if self.graph.is_output(value) and not self.absorbs(value, perm):
+        maker, kept, turned = self._maker(value, perm)
+        users = [
+            u for u in (self._user(node, maker, perm) for node in value.users) if u is not None
+        ]
+        if self.graph.is_output(value) and not self._output_may_turn(value, perm):
             users.append(Cut.SINK)
-        if any(u == Cut.SOURCE for u in users) and maker != Cut.SOURCE:
-            self.cost_now += price
-        if any(u != Cut.SOURCE for u in users) and maker == Cut.SOURCE:
-            self.cost_now += price
-        self._tie(maker, users, price)
+        if maker != Cut.SOURCE and Cut.SOURCE in users:
+            self.cost_now += turned
+        if maker == Cut.SOURCE and any(u != Cut.SOURCE for u in users):
+            self.cost_now += kept
+        self._tie(maker, users, kept, turned)
 
-    def _tie(self, maker: int, users: list[int], price: int) -> None:
+    def _output_may_turn(self, value: Value, perm: Perm) -> bool:
+        maker = value.producer
+        if maker is not None and maker.op == "Transpose":
+            return self.absorbs(value, perm) and can_be_output(self.graph, maker.input(0))
+        return self.absorbs(value, perm) and maker is not None
+
+    def _tie(self, maker: int, users: list[int], kept: int, turned: int) -> None:
         """One transpose serves all users on the other side: an AND and an OR of the users."""
         if not users:
             return
         both, either = self.cut.vertex(), self.cut.vertex()
-        self.cut.edge(maker, both, price)
-        self.cut.edge(either, maker, price)
+        self.cut.edge(maker, both, kept)
+        self.cut.edge(either, maker, turned)
         for user in users:
             self.cut.edge(both, user, INFINITE)
             self.cut.edge(user, either, INFINITE)
 
-    def _maker(self, value: Value, perm: Perm) -> int:
-        node = value.producer
+    def _either(self, vertex: int, left: int, flipped: int) -> None:
+        """Charge `left` or `flipped`, by the side that `vertex` is on."""
+        self.cut.edge(Cut.SOURCE, vertex, left)
+        self.cut.edge(vertex, Cut.SINK, flipped)
+        self.cost_now += flipped if vertex == Cut.SOURCE else left
+
+    def _maker(self, value: Value, perm: Perm) -> tuple[int, int, int]:
+        """The vertex that makes `value`, what v costs when it makes v', and v' when it makes v."""
+        node, price = value.producer, transpose_cost(value.shape, value.nbytes, perm)
         if node in self.vertex:
-            return self.vertex[node]
+            return self.vertex[node], price, price
         if node is None:
-            return self._input(value, perm)
+            return self._input(value, perm), price, price
         if node.op != "Transpose":
-            return Cut.SINK
-        # One Transpose makes either form, unless its own input is the other form already.
-        return Cut.SOURCE if node.attrs["perm"] == perm else self.cut.vertex()
+            return Cut.SINK, price, price
+        if node.attrs["perm"] == perm:
+            return Cut.SOURCE, price, price
+        # One transpose makes either form.
+        first, back = node.attrs["perm"], inverse(perm)
+        kept = transpose_cost(value.shape, value.nbytes, first)
+        other = permuted(value.shape, back)
+        turned = transpose_cost(other, value.nbytes, compose(first, back))
+        vertex = self.cut.vertex()
+        self._either(vertex, kept, turned)
+        return vertex, kept, turned
 
     def _input(self, value: Value, perm: Perm) -> int:
         if not self.absorbs(value, perm):
             return Cut.SINK
         return self.input_vertex.setdefault(value, self.cut.vertex())
 
-    def _user(self, node: Node, perm: Perm) -> int | None:
+    def _user(self, node: Node, maker: int, perm: Perm) -> int | None:
         if node in self.vertex:
             return self.vertex[node]
         if node.op != "Transpose":
             return Cut.SINK
-        return Cut.SOURCE if node.attrs["perm"] == inverse(perm) else None
+        then = node.attrs["perm"]
+        if then == inverse(perm):
+            return Cut.SOURCE
+        # One transpose remains, whichever form it reads.
+        shape, nbytes = node.output.shape, node.output.nbytes
+        left = transpose_cost(shape, nbytes, then)
+        self._either(maker, left, transpose_cost(shape, nbytes, compose(perm, then)))
+        return None
 
     def _add_uncounted_inputs(self) -> None:
         """Charge for operands of lower rank: a Reshape each, when their reader is flipped."""
@@ -174,10 +211,15 @@ class _Chooser:
                     self.cut.edge(self.vertex[node], Cut.SINK, _RESHAPE_COST)
 
 
-def transpose_cost(value: Value, perm: Perm) -> int:
-    """What a transpose of `value` by `perm` or its inverse costs."""
+def can_be_output(graph: Graph, value: Value) -> bool:
+    """Whether `value` is computed and not an output already."""
+    return value.producer is not None and not graph.is_output(value)
+
+
+def transpose_cost(made: Shape, nbytes: int, perm: Perm) -> int:
+    """What a transpose by `perm` costs that makes `nbytes` bytes in the shape `made`."""
     if perm == identity(len(perm)):
         return 0
-    if moves_only_ones(value.shape, inverse(perm)):
+    if moves_only_ones(made, inverse(perm)):
         return _RESHAPE_COST
-    return _TRANSPOSE_COST + value.nbytes
+    return _TRANSPOSE_COST + nbytes
