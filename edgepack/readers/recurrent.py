@@ -1,0 +1,414 @@
+"""LSTM, GRU and simple RNN over a sequence of known length, whichever format they come from.
+
+A plain LSTM stays one `Lstm` node, because every target is better served by it: TFLite has it as
+UNIDIRECTIONAL_SEQUENCE_LSTM (float, and on microcontrollers int8 with a 16-bit cell, which no
+spelling in 8-bit elementwise operators reaches), ONNX has LSTM, and the file, the arena's records
+and the interpreter's work stay those of one operator instead of ten for each step. Everything else
+is unrolled here, at the door: no runtime has a builtin for a GRU, and TFLite's for the simple RNN
+has no integer kernel and is unknown to microcontrollers.
+
+Unrolled, the products with the input are one FullyConnected for all steps together; each step adds
+the product with the hidden state and the elementwise part of the cell. A state that starts at zero
+costs the first step no product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from edgepack.ir import Array, DType, Value
+from edgepack.readers.recurrent_activations import SIGMOID, TANH, Activation, apply
+
+# From this many steps on an LSTM is one node; below, its few unrolled nodes need no state at all.
+LSTM_NODE_STEPS: Final = 3
+
+
+class Builder(Protocol):
+    """What adds nodes: a reader's own context, or an adapter of it."""
+
+    def emit(self, op: str, *inputs: Value | None, **attrs: Any) -> Value:
+        """One IR node with one output."""
+
+    def emit_multi(self, op: str, *inputs: Value | None, **attrs: Any) -> tuple[Value, ...]:
+        """One IR node with several outputs."""
+
+    def const(self, array: Array) -> Value:
+        """A constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of one direction, constant or computed; gates below one another.
+
+    `w` is [gates * units, in], `r` [gates * units, units], the biases [gates * units]. The gates of
+    an LSTM are input, forget, output, cell; those of a GRU update, reset, new.
+    """
+
+    w: Value
+    r: Value
+    w_bias: Value | None = None
+    r_bias: Value | None = None
+
+    @property
+    def units(self) -> int:
+        """Size of the hidden state."""
+        return self.r.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """How a direction goes over the sequence.
+
+    `h` and `c` are initial states [batch, units], None for zeros. `lengths` are the steps that
+    count in each sequence of the batch, [batch]: behind them outputs are zero and states stay.
+    """
+
+    batch_first: bool = False
+    reverse: bool = False
+    h: Value | None = None
+    c: Value | None = None
+    lengths: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came out: `steps` in the input's layout and order, the states after the last step."""
+
+    steps: Value
+    h: Value
+    c: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LstmCell:
+    """The variants of an LSTM.
+
+    `peepholes` are [units] for the gates input, forget, output. `clip` bounds what goes into every
+    activation. `coupled` makes the forget gate one minus the input gate. `wants_cell` says whether
+    the final cell state is read.
+    """
+
+    weights: Weights
+    gate: Activation = SIGMOID
+    candidate: Activation = TANH
+    shown: Activation = TANH
+    peepholes: tuple[Value, Value, Value] | None = None
+    clip: float | None = None
+    coupled: bool = False
+    wants_cell: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GruCell:
+    """The variants of a GRU; with `reset_after` the reset gate scales the product, biased."""
+
+    weights: Weights
+    gate: Activation = SIGMOID
+    candidate: Activation = TANH
+    clip: float | None = None
+    reset_after: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RnnCell:
+    """h' = activation(w x + r h + b)."""
+
+    weights: Weights
+    activation: Activation = TANH
+    clip: float | None = None
+
+
+def lstm(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
+    """An LSTM over x, [time, batch, in] or batch first: one `Lstm` node where it is a plain one."""
+    if _is_plain(x, cell, scan):
+        return _lstm_node(b, x, cell, scan)
+    parts = _projected(b, x, cell.weights, _merged_bias(b, cell.weights), scan)
+    return _Loop(b, scan, cell.weights.units).run(
+        parts, partial(_lstm_step, b, cell), (scan.h, scan.c)
+    )
+
+
+def gru(b: Builder, x: Value, cell: GruCell, scan: Scan) -> Run:
+    """A GRU over x, [time, batch, in] or batch first, unrolled."""
+    weights = cell.weights
+    bias = weights.w_bias if cell.reset_after else _merged_bias(b, weights)
+    parts = _projected(b, x, weights, bias, scan)
+    zeros = b.const(np.zeros((parts[0].shape[0], weights.units), x.dtype.numpy))
+    step = _gru_reset_after if cell.reset_after else _gru_reset_before
+    loop = _Loop(b, scan, weights.units)
+    return loop.run(parts, partial(step, b, cell), (scan.h or zeros,))
+
+
+def rnn(b: Builder, x: Value, cell: RnnCell, scan: Scan) -> Run:
+    """A simple RNN over x, [time, batch, in] or batch first, unrolled."""
+    parts = _projected(b, x, cell.weights, _merged_bias(b, cell.weights), scan)
+    return _Loop(b, scan, cell.weights.units).run(parts, partial(_rnn_step, b, cell), (scan.h,))
+
+
+# -- the whole LSTM as one node --------------------------------------------------------------------
+
+
+def _is_plain(x: Value, cell: LstmCell, scan: Scan) -> bool:
+    weights = cell.weights
+    learned = [weights.w, weights.r, weights.w_bias, weights.r_bias, *(cell.peepholes or ())]
+    return (
+        x.shape[1 if scan.batch_first else 0] >= LSTM_NODE_STEPS
+        and x.dtype is DType.FLOAT32
+        and all(v is None or v.is_const for v in learned)
+        and _is_zero(scan.h)
+        and _is_zero(scan.c)
+        and scan.lengths is None
+        and (cell.gate, cell.candidate, cell.shown) == (SIGMOID, TANH, TANH)
+        and cell.clip is None
+        and not cell.coupled
+        and not cell.wants_cell
+    )
+
+
+def _is_zero(state: Value | None) -> bool:
+    return state is None or (state.is_const and not state.const.any())
+
+
+def _lstm_node(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
+    weights, units = cell.weights, cell.weights.units
+    time, batch = (1, x.shape[0]) if scan.batch_first else (0, x.shape[1])
+    bias = _merged_bias(b, weights)
+    bias = bias or b.const(np.zeros(4 * units, np.float32))
+    zeros = b.const(np.zeros((batch, units), np.float32))
+    source = b.emit("Reverse", x, axes=(time,)) if scan.reverse else x
+    y = b.emit(
+        "Lstm", source, *_gates(b, weights.w), *_gates(b, weights.r),
+        *(cell.peepholes or (None, None, None)), *_gates(b, bias), None, None, zeros, zeros,
+        time_major=not scan.batch_first,
+    )  # fmt: skip
+    last = _reshaped(b, _sliced(b, y, time, y.shape[time] - 1, 1), (batch, units))
+    return Run(b.emit("Reverse", y, axes=(time,)) if scan.reverse else y, last)
+
+
+def _gates(b: Builder, stacked: Value) -> list[Value]:
+    """The four gates' parts in the order of the `Lstm` node: input, forget, cell, output."""
+    enter, forget, leave, candidate = np.split(stacked.const, 4)
+    return [b.const(np.ascontiguousarray(a)) for a in (enter, forget, candidate, leave)]
+
+
+# -- unrolled: what all cells share ----------------------------------------------------------------
+
+State = tuple[Value | None, ...]
+Step = Callable[[Value, State], tuple[Value, ...]]
+
+
+@dataclass(slots=True)
+class _Loop:
+    """Calls a cell's step for each part of the projected input and keeps its states."""
+
+    b: Builder
+    scan: Scan
+    units: int
+    outputs: list[Value] = field(default_factory=list)
+
+    def run(self, parts: tuple[Value, ...], step: Step, state: State) -> Run:
+        """`parts` are [batch, gates * units], one per step; `state` begins with h."""
+        batch, count = parts[0].shape[0], len(parts)
+        masks = _masks(self.b, self.scan.lengths, count)
+        zeros = self.b.const(np.zeros((batch, self.units), parts[0].dtype.numpy))
+        outputs = {}
+        for t in reversed(range(count)) if self.scan.reverse else range(count):
+            new: State = state if masks[t] is False else step(parts[t], state)
+            outputs[t], state = self._masked(masks[t], new, state, zeros)
+        h, *others = (zeros if v is None else v for v in state)
+        ordered = [outputs[t] for t in range(count)]
+        return Run(self._stacked(ordered, batch), h, *others)
+
+    def _masked(
+        self, mask: Value | bool, new: State, old: State, zeros: Value
+    ) -> tuple[Value, State]:
+        """The output of a step and the states after it."""
+        if isinstance(mask, bool):
+            return (new[0] if mask and new[0] is not None else zeros), new
+        kept = tuple(
+            self.b.emit("Where", mask, n, o or zeros) for n, o in zip(new, old, strict=True)
+        )
+        return self.b.emit("Where", mask, new[0], zeros), kept
+
+    def _stacked(self, outputs: list[Value], batch: int) -> Value:
+        joined = outputs[0] if len(outputs) == 1 else self.b.emit("Concat", *outputs, axis=0)
+        y = _reshaped(self.b, joined, (len(outputs), batch, self.units))
+        return _swapped(self.b, y) if self.scan.batch_first else y
+
+
+def _projected(
+    b: Builder, x: Value, weights: Weights, bias: Value | None, scan: Scan
+) -> tuple[Value, ...]:
+    """The input's share of the gates, [batch, gates * units] for each step."""
+    x = _swapped(b, x) if scan.batch_first else x
+    steps, batch, size = x.shape
+    y = _dense(b, _reshaped(b, x, (steps * batch, size)), weights.w, bias)
+    return b.emit_multi("Split", y, axis=0, sizes=(batch,) * steps) if steps > 1 else (y,)
+
+
+def _masks(b: Builder, lengths: Value | None, steps: int) -> list[Value | bool]:
+    """For each step, whether it counts: for all sequences, for none, or for those of [batch, 1]."""
+    if lengths is None:
+        return [True] * steps
+    if lengths.is_const:
+        known = np.arange(steps)[:, None] < lengths.const[None, :]
+        return [_known_mask(b, row) for row in known]
+    order = b.const(np.arange(steps, dtype=lengths.dtype.numpy)[:, None])
+    mask = b.emit("Less", order, _reshaped(b, lengths, (1, lengths.size)))
+    rows = b.emit_multi("Split", mask, axis=0, sizes=(1,) * steps) if steps > 1 else (mask,)
+    return [_reshaped(b, row, (lengths.size, 1)) for row in rows]
+
+
+def _known_mask(b: Builder, row: Array) -> Value | bool:
+    return bool(row[0]) if (row == row[0]).all() else b.const(row[:, None])
+
+
+# -- unrolled: one step of each cell ---------------------------------------------------------------
+
+
+def _lstm_step(b: Builder, cell: LstmCell, part: Value, state: State) -> tuple[Value, ...]:
+    """i, f, o = gate(...), g = candidate(...); c' = f * c + i * g and h' = o * shown(c')."""
+    h, c = state
+    z = part if h is None else b.emit("Add", part, _dense(b, h, cell.weights.r, None))
+    act = partial(_clipped, b, cell.clip)
+    units = cell.weights.units
+    if cell.peepholes is None:
+        gates, candidate = b.emit_multi("Split", z, axis=1, sizes=(3 * units, units))
+        enter, forget, leave = b.emit_multi(
+            "Split", act(cell.gate, gates), axis=1, sizes=(units,) * 3
+        )
+        return _lstm_states(
+            b, cell, (enter, forget, act(cell.candidate, candidate)), c, lambda _: leave
+        )
+    to_enter, to_forget, to_leave, candidate = b.emit_multi("Split", z, axis=1, sizes=(units,) * 4)
+    seen = [
+        _peeped(b, v, c, p) for v, p in zip((to_enter, to_forget), cell.peepholes, strict=False)
+    ]
+    enter, forget = (act(cell.gate, v) for v in seen)
+    last = cell.peepholes[2]
+    return _lstm_states(
+        b, cell, (enter, forget, act(cell.candidate, candidate)), c,
+        lambda cell_state: act(cell.gate, _peeped(b, to_leave, cell_state, last)),
+    )  # fmt: skip
+
+
+def _lstm_states(
+    b: Builder, cell: LstmCell, gates: tuple[Value, Value, Value], c: Value | None,
+    leave: Callable[[Value], Value],
+) -> tuple[Value, Value]:  # fmt: skip
+    enter, forget, candidate = gates
+    if cell.coupled:
+        forget = b.emit("Sub", b.const(np.asarray(1, enter.dtype.numpy)), enter)
+    added = b.emit("Mul", enter, candidate)
+    new = added if c is None else b.emit("Add", b.emit("Mul", forget, c), added)
+    shown = _clipped(b, cell.clip, cell.shown, new)
+    return b.emit("Mul", leave(new), shown), new
+
+
+def _peeped(b: Builder, z: Value, c: Value | None, weights: Value) -> Value:
+    return z if c is None else b.emit("Add", z, b.emit("Mul", c, weights))
+
+
+def _gru_reset_after(b: Builder, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
+    """n = candidate(x_n + r * (R_n h + b)); h' = n + z * (h - n)."""
+    h, units = _present(state), cell.weights.units
+    product = _dense(b, h, cell.weights.r, cell.weights.r_bias)
+    sizes = (2 * units, units)
+    x_gates, x_new = b.emit_multi("Split", part, axis=1, sizes=sizes)
+    h_gates, h_new = b.emit_multi("Split", product, axis=1, sizes=sizes)
+    update, reset = _gru_gates(b, cell, b.emit("Add", x_gates, h_gates))
+    z = b.emit("Add", x_new, b.emit("Mul", reset, h_new))
+    return (_gru_state(b, cell, update, z, h),)
+
+
+def _gru_reset_before(b: Builder, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
+    """n = candidate(x_n + R_n (r * h) + b); h' = n + z * (h - n)."""
+    h, units = _present(state), cell.weights.units
+    x_gates, x_new = b.emit_multi("Split", part, axis=1, sizes=(2 * units, units))
+    of_gates, of_new = (
+        _rows(b, cell.weights.r, 0, 2 * units),
+        _rows(b, cell.weights.r, 2 * units, units),
+    )
+    update, reset = _gru_gates(b, cell, b.emit("Add", x_gates, _dense(b, h, of_gates, None)))
+    z = b.emit("Add", x_new, _dense(b, b.emit("Mul", reset, h), of_new, None))
+    return (_gru_state(b, cell, update, z, h),)
+
+
+def _gru_gates(b: Builder, cell: GruCell, z: Value) -> tuple[Value, Value]:
+    units = cell.weights.units
+    gates = _clipped(b, cell.clip, cell.gate, z)
+    update, reset = b.emit_multi("Split", gates, axis=1, sizes=(units, units))
+    return update, reset
+
+
+def _gru_state(b: Builder, cell: GruCell, update: Value, z: Value, h: Value) -> Value:
+    new = _clipped(b, cell.clip, cell.candidate, z)
+    return b.emit("Add", new, b.emit("Mul", update, b.emit("Sub", h, new)))
+
+
+def _rnn_step(b: Builder, cell: RnnCell, part: Value, state: State) -> tuple[Value, ...]:
+    h = state[0]
+    z = part if h is None else b.emit("Add", part, _dense(b, h, cell.weights.r, None))
+    return (_clipped(b, cell.clip, cell.activation, z),)
+
+
+def _present(state: State) -> Value:
+    h = state[0]
+    assert h is not None, "a GRU starts from zeros where no state is given"
+    return h
+
+
+# -- small parts -----------------------------------------------------------------------------------
+
+
+def _clipped(b: Builder, clip: float | None, activation: Activation, x: Value) -> Value:
+    """The activation of `x`, kept within -clip..clip before."""
+    bounded = x if clip is None else b.emit("Clip", x, min=-clip, max=clip)
+    return apply(b, activation, bounded)
+
+
+def _dense(b: Builder, x: Value, w: Value, bias: Value | None) -> Value:
+    """X [rows, in] times w [out, in], plus the bias."""
+    if w.is_const and (bias is None or bias.is_const) and not x.is_const:
+        return b.emit("FullyConnected", x, w, bias)
+    y = b.emit("MatMul", x, w, adj_b=True)
+    return y if bias is None else b.emit("Add", y, bias)
+
+
+def _merged_bias(b: Builder, weights: Weights) -> Value | None:
+    """The sum of both biases: they are added in one place."""
+    first, second = weights.w_bias, weights.r_bias
+    if first is None or second is None:
+        return first or second
+    if first.is_const and second.is_const:
+        return b.const(first.const + second.const)
+    return b.emit("Add", first, second)
+
+
+def _rows(b: Builder, w: Value, begin: int, size: int) -> Value:
+    if w.is_const:
+        return b.const(np.ascontiguousarray(w.const[begin : begin + size]))
+    return _sliced(b, w, 0, begin, size)
+
+
+def _sliced(b: Builder, x: Value, axis: int, begin: int, size: int) -> Value:
+    begins, sizes = [0] * x.rank, list(x.shape)
+    begins[axis], sizes[axis] = begin, size
+    return b.emit("Slice", x, begin=begins, size=sizes, stride=[1] * x.rank)
+
+
+def _reshaped(b: Builder, x: Value, shape: tuple[int, ...]) -> Value:
+    return x if x.shape == shape else b.emit("Reshape", x, shape=shape)
+
+
+def _swapped(b: Builder, x: Value) -> Value:
+    """Time and batch exchanged; a mere reshape where one of them is 1."""
+    first, second, size = x.shape
+    if 1 in (first, second):
+        return _reshaped(b, x, (second, first, size))
+    return b.emit("Transpose", x, perm=(1, 0, 2))
