@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.api.options import ExportOptions
-from edgepack.errors import BadInput
 from edgepack.ir import Graph
-from edgepack.readers.load import load_graph
+from edgepack.readers.load import load_graph, load_object
 
 
 def read_source(model: Any, options: ExportOptions) -> Graph:
@@ -20,20 +19,7 @@ def read_source(model: Any, options: ExportOptions) -> Graph:
         return model.copy()
     if isinstance(model, str | Path):
         return load_graph(model, options.read_options())
-    module = type(model).__module__.partition(".")[0]
-    kinds = {base.__module__.partition(".")[0] for base in type(model).__mro__}
-    if "torch" in kinds:
-        from edgepack.readers.torch import read_torch
-
-        return read_torch(model, options.read_options())
-    if kinds & {"keras", "tensorflow"}:
-        from edgepack.readers.tensorflow import read_keras
-
-        return read_keras(model, options.read_options())
-    raise BadInput(
-        f"cannot read a model from {module}.{type(model).__name__}",
-        hint="give a path, 'file.py:factory', an nn.Module or a Keras model",
-    )
+    return load_object(model, options.read_options())
 
 
 def load(model: Any, **options: Any) -> Graph:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from edgepack.errors import BadInput
 from edgepack.ir import Graph
+from edgepack.readers.factory import call_factory, is_factory
 from edgepack.readers.options import ReadOptions
 
-Read = Callable[[str, ReadOptions], Graph]
+Read = Callable[[Any, ReadOptions], Graph]
 
-# Suffix -> module and function; imported only when such a file is read.
+# Module and function of each reader; imported only when such a model is read.
+_ONNX = ("edgepack.readers.onnx", "read_onnx")
+_TFLITE = ("edgepack.readers.tflite", "read_tflite")
+_TENSORFLOW = ("edgepack.readers.tensorflow", "read_tensorflow")
+_TORCH = ("edgepack.readers.torch", "read_torch")
 _BY_SUFFIX = {
-    ".onnx": ("edgepack.readers.onnx", "read_onnx"),
-    ".tflite": ("edgepack.readers.tflite", "read_tflite"),
-    ".h5": ("edgepack.readers.tensorflow", "read_keras"),
-    ".hdf5": ("edgepack.readers.tensorflow", "read_keras"),
-    ".keras": ("edgepack.readers.tensorflow", "read_keras"),
-    ".pt2": ("edgepack.readers.torch", "read_pt2"),
+    ".onnx": _ONNX,
+    ".tflite": _TFLITE,
+    ".h5": _TENSORFLOW,
+    ".hdf5": _TENSORFLOW,
+    ".keras": _TENSORFLOW,
+    ".pt2": _TORCH,
 }
-_SAVED_MODEL = ("edgepack.readers.tensorflow", "read_saved_model")
-_FACTORY = ("edgepack.readers.torch", "read_factory")
+_BY_PACKAGE = {"torch": _TORCH, "keras": _TENSORFLOW, "tf_keras": _TENSORFLOW, "onnx": _ONNX}
 
 FORMATS = (
     ".onnx, .tflite, .h5, .keras, .pt2, a SavedModel folder, file.py:factory or package:factory"
@@ -37,32 +43,49 @@ def load_graph(path: str | os.PathLike[str], options: ReadOptions) -> Graph:
     Raises BadInput when there is no such file or its format is unknown, and what readers raise.
     """
     text = os.fspath(path)
-    module, function = _reader_of(text)
-    read: Read = getattr(importlib.import_module(module), function)
-    return read(text, options)
+    if is_factory(text) and not Path(text).exists():
+        return _read_made(text, options)
+    return _function(_reader_of(Path(text)))(text, options)
 
 
-def _reader_of(text: str) -> tuple[str, str]:
-    path = Path(text)
+def _function(reader: tuple[str, str]) -> Read:
+    module, name = reader
+    function: Read = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _reader_of(path: Path) -> tuple[str, str]:
+    hint = f"a model is one of: {FORMATS}"
     if path.is_dir():
-        return _folder_reader(path)
-    if path.suffix.lower() in _BY_SUFFIX and (path.exists() or not _is_factory(text)):
-        if not path.exists():
-            raise BadInput(f"there is no file {text}")
-        return _BY_SUFFIX[path.suffix.lower()]
-    if _is_factory(text):
-        return _FACTORY
+        if (path / "saved_model.pb").exists():
+            return _TENSORFLOW
+        raise BadInput(f"{path} holds no saved_model.pb", hint=hint)
     if not path.exists():
-        raise BadInput(f"there is no file {text}", hint=f"a model is one of: {FORMATS}")
-    raise BadInput(f"{text} has an unknown format", hint=f"a model is one of: {FORMATS}")
+        raise BadInput(f"there is no file {path}", hint=hint)
+    if path.suffix.lower() not in _BY_SUFFIX:
+        raise BadInput(f"{path} has an unknown format", hint=hint)
+    return _BY_SUFFIX[path.suffix.lower()]
 
 
-def _folder_reader(path: Path) -> tuple[str, str]:
-    if (path / "saved_model.pb").exists():
-        return _SAVED_MODEL
-    raise BadInput(f"{path} holds no saved_model.pb", hint=f"a model is one of: {FORMATS}")
+def load_object(model: object, options: ReadOptions) -> Graph:
+    """The graph of an nn.Module, a torch ExportedProgram, a Keras model or an onnx ModelProto.
+
+    Raises BadInput for anything else, and what readers raise.
+    """
+    packages = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    for package, reader in _BY_PACKAGE.items():
+        if package in packages:
+            return _function(reader)(model, options)
+    raise BadInput(
+        f"cannot read a model from {type(model).__module__}.{type(model).__name__}",
+        hint="give a path, 'file.py:factory', an nn.Module or a Keras model",
+    )
 
 
-def _is_factory(text: str) -> bool:
-    module, colon, name = text.rpartition(":")
-    return bool(colon and module) and name.isidentifier()
+def _read_made(spec: str, options: ReadOptions) -> Graph:
+    """The graph of what a factory returns; its digest is that of the weights, else of the code."""
+    graph = load_object(call_factory(spec), options)
+    file = Path(options.weights or spec.rpartition(":")[0])
+    graph.source.path = spec
+    graph.source.sha256 = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    return graph

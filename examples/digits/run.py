@@ -19,8 +19,8 @@ import edgepack
 from edgepack.terminal import report_table
 
 TARGET = "nucleo-l4r5zi"
-EPOCHS = 8
-BATCH = 64
+EPOCHS = 5
+BATCH = 128
 HERE = Path(__file__).parent
 
 
