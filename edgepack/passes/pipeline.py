@@ -33,6 +33,7 @@ from edgepack.passes.qdq import (
     cancel_quantize_pairs,
     fold_qdq,
     move_constants_under_dequantize,
+    signed_instead_of_unsigned,
 )
 from edgepack.passes.recompose_activations import (
     recompose_gelu,
@@ -49,9 +50,11 @@ from edgepack.passes.recompose_normalizations import (
 )
 
 _QUANTIZED_SOURCE: Final[tuple[Pass, ...]] = (
+    signed_instead_of_unsigned,
     move_constants_under_dequantize,
     merge_clamps,
     fuse_activation,  # so that a clamp before a Quantize is inside the operator that is folded
+    eliminate_common_subexpressions,  # one Quantize for all readers of its result
     fold_qdq,
     cancel_quantize_pairs,
 )

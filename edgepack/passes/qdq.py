@@ -84,6 +84,41 @@ def _moved_axis(node: Node, axis: int) -> int | None:
     return None
 
 
+def signed_instead_of_unsigned(graph: Graph) -> int:
+    """uint8 with zero point z between Quantize and Dequantize = int8 with zero point z - 128.
+
+    The same real numbers in the type that integer kernels are written for. Inputs and outputs of
+    the graph keep their type behind a Quantize that only shifts.
+    """
+    count = 0
+    for node in live(graph, "Dequantize"):
+        x = node.input(0)
+        if x.dtype is DType.UINT8 and x.quant is not None:
+            node.set_input(0, _signed(graph, x))
+            if x.producer is not None:
+                retire(graph, x.producer)
+            count += 1
+    for node in live(graph, "Quantize"):
+        out = node.output
+        if out.dtype is DType.UINT8 and graph.is_output(out) and is_real(*node.inputs):
+            supersede(graph, out, "Quantize", [_signed(graph, out)], {"to": str(DType.UINT8)})
+            count += 1
+    return count
+
+
+def _signed(graph: Graph, x: Value) -> Value:
+    """The int8 twin of a uint8 value."""
+    assert x.quant is not None
+    quant = QuantParams(x.quant.scale, x.quant.zero_point - 128, x.quant.axis)
+    if x.data is not None:
+        return graph.constant((x.data.astype(np.int16) - 128).astype(np.int8), x.name, quant)
+    maker = producer(x, "Quantize")
+    source = x if maker is None else maker.input(0)
+    new = graph.add("Quantize", [source], {"to": str(DType.INT8)}, name=f"{x.name}/int8")
+    new.quant = quant
+    return new
+
+
 def fold_qdq(graph: Graph) -> int:
     """Turn each real operator between Dequantize and Quantize into an integer one; count them.
 

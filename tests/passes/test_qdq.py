@@ -9,6 +9,7 @@ from edgepack.passes.qdq import (
     cancel_quantize_pairs,
     fold_qdq,
     move_constants_under_dequantize,
+    signed_instead_of_unsigned,
 )
 from edgepack.run.reference import ReferenceRuntime
 
@@ -101,3 +102,36 @@ def test_a_quantized_graph_stays_integer_throughout():
     graph = parse(text)
     optimize(graph)
     assert ops(graph) == ["Conv2d", "MaxPool2d", "Dequantize"]
+
+
+UNSIGNED = """
+x: uint8[1, 6, 6, 4] @ q(0.05, 131) = input()
+xf = Dequantize(x)
+w: int8[4, 3, 3, 4] @ q([0.01, 0.02, 0.01, 0.03], axis=0) = random()
+wf = Dequantize(w)
+cf = Conv2d(xf, wf)
+c: q(0.2, 120) = Quantize(cf, to='uint8')
+cr = Dequantize(c)
+k: uint8[4] @ q(0.1, 128) = const([1, 128, 200, 255])
+kf = Dequantize(k)
+yf = Add(cr, kf)
+y: q(0.3, 128) = Quantize(yf, to='uint8')
+output(y)
+"""
+
+
+def test_unsigned_integers_become_signed_inside():
+    graph = parse(UNSIGNED)
+    before = ReferenceRuntime(graph.copy())
+    optimize(graph)
+    assert ops(graph) == ["Quantize", "Conv2d", "Add", "Quantize"]
+    assert [str(v.dtype) for v in (graph.inputs[0], graph.outputs[0])] == ["uint8", "uint8"]
+    assert {str(n.output.dtype) for n in graph.nodes_of("Conv2d", "Add")} == {"int8"}
+    arrays = inputs_for(graph)
+    want, got = before.run(arrays)[0], ReferenceRuntime(graph).run(arrays)[0]
+    # two operators, each requantized in fixed point: at most one step each
+    assert np.abs(want.astype(int) - got.astype(int)).max() <= 2
+
+
+def test_signed_integers_stay():
+    assert run_pass(parse(CASES["Conv2d"][0]), signed_instead_of_unsigned) == 0

@@ -113,6 +113,15 @@ def _cut_first(graph: Graph, node: Node) -> bool:
     return True
 
 
+@legalizes("OneHot")
+def one_hot_axis(graph: Graph, node: Node) -> bool:
+    """ONE_HOT knows -1 for the last axis and no other negative one."""
+    if node.attrs["axis"] >= -1:
+        return False
+    node.attrs["axis"] += node.output.rank
+    return True
+
+
 # -- rank ------------------------------------------------------------------------------------------
 
 

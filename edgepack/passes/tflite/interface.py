@@ -8,7 +8,7 @@ from edgepack.ir import Graph, Value
 def copy_outputs(graph: Graph) -> int:
     """Give an output that is an input, a constant or another output a copy; count the copies.
 
-    A Reshape to the same shape is the copy: every runtime has it.
+    A Reshape to the same shape is the copy: every runtime has it. The first keeps its name.
     """
     seen: set[int] = {id(v) for v in graph.inputs}
     outputs: list[Value] = []
@@ -22,6 +22,12 @@ def copy_outputs(graph: Graph) -> int:
 
 
 def _copy(graph: Graph, value: Value) -> Value:
-    copy = graph.add("Reshape", [value], {"shape": value.shape}, name=f"{value.name}/copy")
+    if value.size:
+        copy = graph.add("Reshape", [value], {"shape": value.shape}, name=f"{value.name}/copy")
+    else:  # LiteRT's RESHAPE hands out no tensor of no elements
+        order = tuple(range(value.rank))
+        copy = graph.add("Transpose", [value], {"perm": order}, name=f"{value.name}/copy")
     copy.quant = value.quant
+    if value.is_const:  # the user knows the output by its name, the constant by none
+        value.name, copy.name = copy.name, value.name
     return copy
