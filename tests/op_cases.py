@@ -279,7 +279,7 @@ _ACTIVATIONS = {
     },
     "clip/both": one("Clip", min=-0.5, max=1.5),
     "clip/above_zero": one("Clip", min=0.0, max=2.0),
-    "clip/lower_only": one("Clip", min=-0.25, max=float("1e30")),
+    "clip/lower_only": one("Clip", min=-0.25, max=float("inf")),
     "clip/int32": one("Clip", "int32[40]", min=-3, max=7),
     "leakyrelu/small": one("LeakyRelu", alpha=0.1),
     "leakyrelu/above_one": one("LeakyRelu", "float32[50]", alpha=1.5),
@@ -523,6 +523,7 @@ _SHAPES = {
     "pad/symmetric": one("Pad", "float32[4, 5]", pads=((1, 2), (3, 0)), mode="symmetric"),
     "pad/reflect_spatial": one("Pad", "float32[1, 4, 5, 2]",
                                pads=((0, 0), (1, 1), (2, 2), (0, 0)), mode="reflect"),
+    "pad/cut": one("Pad", "float32[4, 5]", pads=((-1, 2), (1, -2))),
     "pad/edge": one("Pad", "float32[4, 5]", pads=((1, 2), (3, 0)), mode="edge"),
     "tile/rank_3": one("Tile", multiples=(1, 2, 3)),
     "tile/int32": one("Tile", "int32[2, 1]", multiples=(2, 3)),
@@ -588,6 +589,24 @@ _INDEXING = {
     },
 }  # fmt: skip
 
+# -- recurrence ------------------------------------------------------------------------------------
+
+
+def _lstm(x: str, batch: int, /, **attrs: Any) -> Case:
+    weights = "".join(f"w{g} = random(4, 3)\nr{g} = random(4, 4)\nb{g} = random(4)\n"
+                      for g in "ifco")  # fmt: skip
+    names = "wi, wf, wc, wo, ri, rf, rc, ro, None, None, None, bi, bf, bc, bo, None, None, h, c"
+    states = f"h = full(0.0, {batch}, 4)\nc = full(0.0, {batch}, 4)\n"
+    text = f"x: {x} = input()\n{weights}{states}{_call('Lstm', f'x, {names}', attrs)}"
+    return Case(text, rtol=1e-4, atol=1e-5, why="errors of one step go into the next")
+
+
+_RECURRENCE = {
+    "lstm/batch_first": _lstm("float32[2, 5, 3]", 2),
+    "lstm/time_first": _lstm("float32[5, 2, 3]", 2, time_major=True),
+    "lstm/cell_clip": _lstm("float32[1, 6, 3]", 1, cell_clip=0.5),
+}
+
 # -- normalization ---------------------------------------------------------------------------------
 
 
@@ -650,6 +669,7 @@ CASES: dict[str, Case] = {
     **_REDUCTIONS,
     **_SHAPES,
     **_INDEXING,
+    **_RECURRENCE,
     **_NORMALIZATIONS,
     **_STORAGE,
 }

@@ -59,8 +59,9 @@ def _quant(quant: QuantParams | None) -> str:
     if quant is None:
         return ""
     if quant.axis is None:
-        return f"q({quant.scale[0]:.9g}, {quant.zero_point[0]})"
-    return f"q({[float(f'{s:.9g}') for s in quant.scale]}, axis={quant.axis})"
+        return f"q({quant.scale[0]}, {quant.zero_point[0]})"
+    # a float32 prints as the shortest number that reads back as itself
+    return f"q([{', '.join(map(str, quant.scale))}], axis={quant.axis})"
 
 
 def _declare(value: Value) -> str:
@@ -118,7 +119,7 @@ class _Parser:
         self, name: str, function: str, call: ast.Call, dtype: DType | None,
         shape: tuple[int, ...] | None,
     ) -> Value:  # fmt: skip
-        arguments = [ast.literal_eval(a) for a in call.args]
+        arguments = [_literal(a) for a in call.args]
         kind = (dtype or DType.FLOAT32).numpy
         if function == "const":
             data = np.asarray(arguments[0], kind)
@@ -138,11 +139,22 @@ class _Parser:
 
     def _node(self, op: str, names: list[str], call: ast.Call) -> tuple[Value, ...]:
         inputs = [None if isinstance(a, ast.Constant) else self.env[_name(a)] for a in call.args]
-        attrs = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        attrs = {str(k.arg): _literal(k.value) for k in call.keywords}
         values = self.graph.add_multi(op, inputs, attrs, name=names[0])
         for value, name in zip(values, names, strict=True):
             value.name = name
         return values
+
+
+class _NamedNumbers(ast.NodeTransformer):
+    """Puts the numbers that Python prints as names in their place."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802  (ast's name)
+        return ast.Constant(float(node.id)) if node.id in ("inf", "nan") else node
+
+
+def _literal(node: ast.expr) -> Any:
+    return ast.literal_eval(_NamedNumbers().visit(node))
 
 
 def _name(node: ast.expr) -> str:

@@ -54,14 +54,24 @@ def _python_slice(begin: int, size: int, stride: int) -> slice:
 
 @real("Pad")
 def pad(node: Node, x: Array) -> Array:
-    """Constant, reflect, symmetric or edge padding; of integers with the value's quantization."""
-    pads, mode = node.attrs["pads"], node.attrs["mode"]
+    """Constant, reflect, symmetric or edge padding; of integers with the value's quantization.
+
+    A negative pad cuts.
+    """
+    mode, quant = node.attrs["mode"], node.input(0).quant
+    pads = [(max(before, 0), max(after, 0)) for before, after in node.attrs["pads"]]
+    x = _cut(x, node.attrs["pads"])
     if mode != "constant":
         return np.pad(x, pads, mode=mode)
-    quant, value = node.input(0).quant, np.float32(node.attrs["value"])
-    if quant is None:
-        return np.pad(x, pads, constant_values=node.attrs["value"])
-    return np.pad(x, pads, constant_values=quant.quantize(np.asarray(value), node.input(0).dtype))
+    value = node.attrs["value"]
+    if quant is not None:
+        value = quant.quantize(np.asarray(value, np.float32), node.input(0).dtype)
+    return np.pad(x, pads, constant_values=value)
+
+
+def _cut(x: Array, pads: tuple[tuple[int, int], ...]) -> Array:
+    dims = zip(x.shape, pads, strict=True)
+    return x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in dims)]
 
 
 @real("Tile")

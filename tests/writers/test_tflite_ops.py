@@ -29,6 +29,7 @@ ILLEGAL = {
     "convtranspose2d/pad_1_output_pad_1",
     "logsoftmax/first",
     "maxpool2d/odd_pad_negative",
+    "pad/cut",
     "pad/edge",
     "reverse/apart",
     "softmax/middle",

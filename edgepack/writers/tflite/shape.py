@@ -91,8 +91,9 @@ def slice_(node: Node, out: TFLiteBuilder) -> None:
 def pad(node: Node, out: TFLiteBuilder) -> None:
     """PAD with (quantized) zeros, PADV2 with another value, MIRROR_PAD.
 
-    Legal form: mode is not edge; rank 5 at most.
+    Legal form: mode is not edge; nothing is cut; rank 5 at most.
     """
+    require(node, all(n >= 0 for pair in node.attrs["pads"] for n in pair), "cutting")
     mode, x = node.attrs["mode"], node.input(0)
     inputs = [x, out.constant(f"{node.name}/pads", node.attrs["pads"])]
     if mode == "constant" and not node.attrs["value"]:
