@@ -13,7 +13,7 @@ from edgepack.passes.constants import fold_constants
 from edgepack.passes.identities import merge_reshapes, merge_transposes, remove_identities
 from edgepack.passes.manager import run_pass, run_to_fixpoint
 from edgepack.passes.match import all_real, live
-from edgepack.passes.tflite import arithmetic, axes, windows  # noqa: F401 (register)
+from edgepack.passes.tflite import arithmetic, axes, recurrent, windows  # noqa: F401 (register)
 from edgepack.passes.tflite.dtypes import Casts
 from edgepack.passes.tflite.interface import copy_outputs
 from edgepack.passes.tflite.rules import ALTERNATIVES, RULES
