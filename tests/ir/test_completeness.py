@@ -1,0 +1,86 @@
+"""Every row of the op table has a kernel, a form in each format, and cases for its attributes."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+import edgepack.kernels  # noqa: F401  (importing registers)
+from edgepack.ir import OPS, Graph
+from edgepack.ir.ops import REQUIRED
+from edgepack.kernels.registry import QUANTIZED, REAL
+from edgepack.passes.legalize_tflite import legalize_tflite
+from edgepack.writers.tflite import write_tflite
+from edgepack.writers.tflite.builder import lowers
+from tests.op_cases import CASES
+from tests.quantized_op_cases import QUANTIZED_CASES
+
+# Attributes that the cases leave at their default: where they are tested instead, or why not.
+ELSEWHERE = {
+    "layout": "tests/kernels, and the tests of the layout pass",
+    "intermediates": "the quantized cases",
+    "Lstm.proj_clip": "only files that are read as TFLite have projections",
+    "Lstm.activation": "kernels take none but tanh",
+    "Dequantize.to": "nothing asks for another type yet",
+}
+
+
+def graphs(op: str) -> list[Graph]:
+    """The cases whose name begins with the operator's."""
+    cases = [case.graph() for name, case in CASES.items() if name.split("/")[0] == op.lower()]
+    quantized = QUANTIZED_CASES.items()
+    return cases or [case.graph() for name, case in quantized if name.split("/")[0] == op.lower()]
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_has_a_reference_kernel(op: str) -> None:
+    assert op in REAL or op in QUANTIZED
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_has_cases(op: str) -> None:
+    assert any(node.op == op for graph in graphs(op) for node in graph.nodes)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_attribute_takes_another_value_than_its_default(op: str) -> None:
+    nodes = [node for graph in graphs(op) for node in graph.nodes if node.op == op]
+    for attribute, default in OPS[op].attrs.items():
+        if default is not REQUIRED and not {attribute, f"{op}.{attribute}"} & set(ELSEWHERE):
+            assert any(node.attrs[attribute] != default for node in nodes), attribute
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_has_a_tflite_form(op: str) -> None:
+    for graph in graphs(op):
+        legalize_tflite(graph)
+        assert not lowers.missing(graph.nodes)
+        assert write_tflite(graph)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_has_an_onnx_form(op: str) -> None:
+    if importlib.util.find_spec("edgepack.passes.legalize_onnx") is None:
+        pytest.skip("there is no legalization for ONNX")
+    from edgepack.passes.legalize_onnx import legalize_onnx
+
+    from edgepack.writers.onnx import write_onnx
+
+    for graph in graphs(op):
+        legalize_onnx(graph)
+        assert write_onnx(graph)
+
+
+def test_every_kernel_and_case_is_of_an_operator() -> None:
+    assert set(REAL) | set(QUANTIZED) | set(lowers.table) <= set(OPS)
+    known = {op.lower() for op in OPS}
+    assert {name.split("/")[0] for name in [*CASES, *QUANTIZED_CASES]} <= known
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_is_documented_in_one_line(op: str) -> None:
+    row = OPS[op]
+    assert row.doc
+    assert "\n" not in row.doc
+    assert row.min_inputs <= (row.max_inputs or row.min_inputs)
