@@ -178,6 +178,8 @@ OPS: Final[Mapping[str, Op]] = {
     "Sign": _unary("-1, 0 or 1", FLOAT),
     "LogicalNot": _unary("not x", INTEGER),
     "Cast": Op("x as another dtype", "x", shapes.cast, {"to": REQUIRED}, FLOAT),
+    "Bitcast": Op("the same bits as another dtype of that size", "x", shapes.cast,
+                  {"to": REQUIRED}, FLOAT),
     # -- elementwise, several inputs ---------------------------------------------------------------
     "Add": _binary("a + b", activation="none"),
     "Sub": _binary("a - b", activation="none"),

@@ -88,6 +88,12 @@ def where(node: Node, condition: Array, a: Array, b: Array) -> Array:
     return np.where(condition, a, b)
 
 
+@real("Bitcast")
+def bitcast(node: Node, x: Array) -> Array:
+    """The same bits as another dtype."""
+    return np.ascontiguousarray(x).view(node.output.dtype.numpy).reshape(x.shape)
+
+
 @real("Cast", "Dequantize")
 def cast(node: Node, x: Array) -> Array:
     """Another dtype: toward zero to whole numbers, "not zero" to bool.

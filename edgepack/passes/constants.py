@@ -25,6 +25,8 @@ def fold_constants(graph: Graph) -> int:
     """
     folded = 0
     for node in live(graph):
+        if _is_copy(graph, node):
+            continue
         if all(not out.size for out in node.outputs):
             _put(graph, node, [np.zeros(v.shape, v.dtype.numpy) for v in node.outputs])
             folded += 1
@@ -34,6 +36,13 @@ def fold_constants(graph: Graph) -> int:
                 _put(graph, node, [np.asarray(a) for a in kernels.call(node, arrays)])
             folded += 1
     return folded
+
+
+def _is_copy(graph: Graph, node: Node) -> bool:
+    """Whether a node only makes a constant an output, which TFLite asks for."""
+    if node.op not in ("Reshape", "Transpose") or not graph.is_output(node.output):
+        return False
+    return node.input(0).is_const and node.input(0).shape == node.output.shape
 
 
 def _worth(node: Node) -> bool:

@@ -15,9 +15,10 @@ _log = logging.getLogger("edgepack.passes")
 
 Vector = npt.NDArray[np.float64]
 
-# Operators with a fused `activation` attribute.
+# Operators into which activations are fused. Transposed convolutions are not among them: TFLite's
+# has fused activations only since version 4, and TensorFlow Lite Micro not at all.
 ACTIVATED = (
-    "Conv2d", "DepthwiseConv2d", "ConvTranspose2d", "FullyConnected", "MaxPool2d", "AveragePool2d",
+    "Conv2d", "DepthwiseConv2d", "Conv3d", "FullyConnected", "MaxPool2d", "AveragePool2d",
     "Add", "Sub", "Mul", "Div",
 )  # fmt: skip
 

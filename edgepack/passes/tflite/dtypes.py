@@ -97,6 +97,7 @@ _WIDER: Final[dict[DType, tuple[DType, ...]]] = {
     I32: (I64, F32),
     U32: (I64, I32, F32),
     I64: (I32, F32),
+    U64: (I64, I32, F32),  # by its bits: exact where the kernel wraps, and below 2 ** 63
 }
 # Which inputs are of the type that a kernel is chosen by, where not all.
 _TYPED: Final[dict[str, tuple[int, ...]]] = {
@@ -149,13 +150,16 @@ class Casts:
         attrs = {**node.attrs, "to": str(dtype)} if node.op == "OneHot" else node.attrs
         results = graph.add_multi(node.op, inputs, attrs, name=node.name)
         for old, new in zip(node.outputs, results, strict=True):
-            self._hand_over(graph, old, new)
+            self._hand_over(graph, node, old, new)
 
-    def _hand_over(self, graph: Graph, old: Value, new: Value) -> None:
+    def _hand_over(self, graph: Graph, node: Node, old: Value, new: Value) -> None:
         if old.dtype is new.dtype:
             take_over(graph, old, new)
             return
-        narrow = supersede(graph, old, "Cast", [new], {"to": str(old.dtype)})
+        make = Maker(graph, node)
+        signed = cast(make, new, I64) if old.dtype is U64 and new.dtype is not I64 else new
+        op = "Bitcast" if old.dtype is U64 else "Cast"
+        narrow = supersede(graph, old, op, [signed], {"to": str(old.dtype)})
         if old.dtype.is_float and new.dtype.is_float:
             self._wide[id(narrow)] = narrow, new
 
@@ -168,7 +172,14 @@ class Casts:
         known = self._wide.get(id(value))
         if known is not None and known[1].dtype is dtype:
             return known[1]
-        return make("Cast", value, attrs={"to": str(dtype)})
+        return cast(make, value, dtype)
+
+
+def cast(make: Maker, value: Value, dtype: DType) -> Value:
+    """`value` as another type; CAST does not know uint64, BITCAST does."""
+    if value.dtype is U64:
+        value = make("Bitcast", value, attrs={"to": str(I64)})
+    return value if value.dtype is dtype else make("Cast", value, attrs={"to": str(dtype)})
 
 
 def _typed_inputs(node: Node) -> tuple[int, ...]:
@@ -186,19 +197,24 @@ def _index_type(graph: Graph, node: Node) -> bool:
         return False
     make, indices = Maker(graph, node), node.input(position)
     if indices.data is not None:
-        cast = graph.constant(indices.data.astype(np.int32), indices.name)
+        taken_indices = graph.constant(indices.data.astype(np.int32), indices.name)
     else:
-        cast = make("Cast", indices, attrs={"to": str(I32)})
-    node.set_input(position, cast)
+        taken_indices = cast(make, indices, I32)
+    node.set_input(position, taken_indices)
     return True
 
 
 def _cast_in_steps(graph: Graph, node: Node) -> bool:
-    """Real to unsigned by way of a signed type: what a negative number becomes is then defined."""
-    source, target = node.input(0).dtype, node.output.dtype
-    if not source.is_float or target not in (U8, U16, U32):
+    """Real to unsigned by way of a signed type: what a negative number becomes is then defined.
+
+    uint64 goes by way of int64 in either direction.
+    """
+    x, source, target = node.input(0), node.input(0).dtype, node.output.dtype
+    wide = U64 in (source, target)
+    if not wide and not (source.is_float and target in (U8, U16, U32)):
         return False
-    step = I64 if target is U32 else I32
-    signed = Maker(graph, node)("Cast", node.input(0), attrs={"to": str(step)})
-    supersede(graph, node.output, "Cast", [signed], {"to": str(target)})
+    step = I64 if wide or target is U32 else I32
+    signed = cast(Maker(graph, node), x, step)
+    op = "Bitcast" if target is U64 else "Cast"
+    supersede(graph, node.output, op, [signed], {"to": str(target)})
     return True

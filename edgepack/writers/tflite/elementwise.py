@@ -127,6 +127,12 @@ def lrn(node: Node, out: TFLiteBuilder) -> None:
     out.emit("LOCAL_RESPONSE_NORMALIZATION", node, options=options, **fields)
 
 
+@lowers("Bitcast")
+def bitcast(node: Node, out: TFLiteBuilder) -> None:
+    """BITCAST. Legal form: both dtypes have the same size."""
+    out.emit("BITCAST", node, options="BitcastOptions")
+
+
 @lowers("Cast")
 def cast(node: Node, out: TFLiteBuilder) -> None:
     """CAST."""
