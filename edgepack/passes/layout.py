@@ -52,8 +52,8 @@ def to_layout(graph: Graph, layout: str, *, keep_io: bool = False) -> int:
     count += sink_transposes(graph, _absorber(layout, keep_io=keep_io))
     count += turn_transposes_of_ones_to_reshapes(graph)
     count += merge_reshapes(graph) + drop_identity_reshapes(graph)
-    graph.remove_dead()
     graph.sort()
+    graph.remove_dead()
     return count
 
 

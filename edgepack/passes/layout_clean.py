@@ -14,6 +14,7 @@ def clean_transposes(graph: Graph) -> int:
     """Compose, share, fold and drop transposes until nothing changes; return the rewrites."""
     total = 0
     while count := sum(step(graph) for step in _TRANSPOSES):
+        graph.sort()  # dead nodes go from the end: readers before what they read
         graph.remove_dead()
         total += count
     return total

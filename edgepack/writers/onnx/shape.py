@@ -1,0 +1,136 @@
+"""Operators that move elements without computing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepack.ir import DType, Node, Value
+from edgepack.writers.onnx.builder import OnnxBuilder, lowers
+from edgepack.writers.onnx.integers import keeps_integers
+
+_END = -(2**31)  # before the first element, for backward slices
+
+
+def emit_moved(node: Node, out: OnnxBuilder, op: str, *more: str, **attrs: object) -> None:
+    """`op` on input 0: as it is stored where input and output share their parameters."""
+    x, y = node.input(0), node.output
+    if x.quant == y.quant:
+        out.emit_raw(op, [out.raw(x), *more], y, **attrs)
+    else:
+        out.emit(op, [out.real(x), *more], y, **attrs)
+
+
+@lowers("Reshape")
+def reshape(node: Node, out: OnnxBuilder) -> None:
+    """Reshape."""
+    emit_moved(node, out, "Reshape", out.constant(node.attrs["shape"], name="shape"))
+
+
+@lowers("Transpose")
+def transpose(node: Node, out: OnnxBuilder) -> None:
+    """Transpose."""
+    emit_moved(node, out, "Transpose", perm=list(node.attrs["perm"]))
+
+
+@lowers("Concat")
+def concat(node: Node, out: OnnxBuilder) -> None:
+    """Concat; of integers with other parameters in QDQ form."""
+    values, axis = list(node.present_inputs), node.attrs["axis"]
+    if node.output.quant is None or keeps_integers(node):
+        out.emit_raw("Concat", [out.raw(v) for v in values], node.output, axis=axis)
+    else:
+        out.emit("Concat", [out.real(v) for v in values], node.output, axis=axis)
+
+
+@lowers("Split")
+def split(node: Node, out: OnnxBuilder) -> None:
+    """Split."""
+    sizes = out.constant(node.attrs["sizes"], name="sizes")
+    axis = node.attrs["axis"]
+    x, names = node.input(0), [v.name for v in node.outputs]
+    if all(v.quant == x.quant for v in node.outputs):
+        out.op_multi("Split", [out.raw(x), sizes], names, axis=axis)
+        return
+    parts = [out.fresh(f"{name}/real") for name in names]
+    out.op_multi("Split", [out.real(x), sizes], parts, axis=axis)
+    for part, value in zip(parts, node.outputs, strict=True):
+        out.store(part, value)
+
+
+@lowers("Slice")
+def slice_(node: Node, out: OnnxBuilder) -> None:
+    """Slice of the dimensions that are cut."""
+    shape, attrs = node.input(0).shape, node.attrs
+    dims = list(zip(attrs["begin"], attrs["size"], attrs["stride"], strict=True))
+    axes = [i for i, (b, n, s) in enumerate(dims) if (b, n, s) != (0, shape[i], 1)]
+    ends = [b + n * s for b, n, s in dims]
+    columns = [
+        [dims[i][0] for i in axes],
+        [ends[i] if ends[i] >= 0 else _END for i in axes],
+        axes,
+        [dims[i][2] for i in axes],
+    ]
+    if not axes:
+        emit_moved(node, out, "Identity")
+        return
+    names = [out.constant(c, name="slice") for c in columns]
+    emit_moved(node, out, "Slice", *names)
+
+
+@lowers("Reverse")
+def reverse(node: Node, out: OnnxBuilder) -> None:
+    """Slice from the last to the first."""
+    axes = [a % node.input(0).rank for a in node.attrs["axes"]]
+    count = len(axes)
+    columns = ([-1] * count, [_END] * count, axes, [-1] * count)
+    emit_moved(node, out, "Slice", *(out.constant(c, name="slice") for c in columns))
+
+
+@lowers("Pad")
+def pad(node: Node, out: OnnxBuilder) -> None:
+    """Pad; the symmetric mode, which ONNX lacks, gathers along each padded dimension."""
+    x, mode = node.input(0), node.attrs["mode"]
+    pads = node.attrs["pads"]
+    if mode == "symmetric":
+        _pad_by_gather(node, out)
+        return
+    ends = out.constant([b for b, _ in pads] + [a for _, a in pads], name="pads")
+    if mode != "constant":
+        emit_moved(node, out, "Pad", ends, mode=mode)
+        return
+    stored = x.quant is None or x.quant == node.output.quant
+    emit_moved(node, out, "Pad", ends, _pad_value(out, x, node.attrs["value"], stored=stored))
+
+
+def _pad_value(out: OnnxBuilder, x: Value, value: float, *, stored: bool) -> str:
+    if not stored:
+        return out.constant(value, DType.FLOAT32, "pad_value")
+    if x.quant is None:
+        return out.constant(value, x.dtype, "pad_value")
+    return out.initializer(x.quant.quantize(np.asarray(value, np.float32), x.dtype), "pad_value")
+
+
+def _pad_by_gather(node: Node, out: OnnxBuilder) -> None:
+    x, y = node.input(0), node.output
+    stored = x.quant == y.quant
+    name = out.raw(x) if stored else out.real(x)
+    for axis, pads in enumerate(node.attrs["pads"]):
+        if any(pads):
+            places = np.pad(np.arange(x.shape[axis]), pads, mode="symmetric")
+            name = out.op("Gather", [name, out.constant(places, name="places")], axis=axis)
+    if stored:
+        out.emit_raw("Identity", [name], y)
+    else:
+        out.store(name, y)
+
+
+@lowers("Tile")
+def tile(node: Node, out: OnnxBuilder) -> None:
+    """Tile."""
+    emit_moved(node, out, "Tile", out.constant(node.attrs["multiples"], name="multiples"))
+
+
+@lowers("BroadcastTo")
+def broadcast_to(node: Node, out: OnnxBuilder) -> None:
+    """Expand."""
+    emit_moved(node, out, "Expand", out.constant(node.attrs["shape"], name="shape"))
