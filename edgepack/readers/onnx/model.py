@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,20 @@ def _checked(model: Any, where: str) -> Any:
         raise BadModel(f"{where} holds no ONNX graph", hint="is it really an ONNX file?")
     if not model.graph.output:
         raise BadModel(f"{where} has no outputs")
+    if not all(isinstance(text, str) for text in _names(model)):  # protobuf gives bytes instead
+        raise BadModel(f"{where} is damaged: it has names that are no text")
     return model
+
+
+def _names(model: Any) -> Iterator[str]:
+    """Every name that the reader looks at."""
+    yield from (entry.domain for entry in model.opset_import)
+    values = (model.graph.input, model.graph.output, model.graph.initializer)
+    yield from (entry.name for group in values for entry in group)
+    bodies = [model.graph, *model.functions]
+    for node in (node for body in bodies for node in body.node):
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
 
 
 def opset_versions(imports: Any) -> dict[str, int]:

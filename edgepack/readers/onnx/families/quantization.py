@@ -110,7 +110,11 @@ def _params(node: Call, x: Value, scale: Value, zero: Value | None) -> QuantPara
     zeros = np.zeros(scales.shape, np.int64)
     if zero is not None:
         zeros = np.broadcast_to(zero.const.reshape(-1).astype(np.int64), scales.shape).copy()
-    axis = None if scales.size == 1 else normal_axis(node.attr("axis", 1), x.rank)
+    if scales.size == 1:
+        return QuantParams(scales, zeros)
+    axis = normal_axis(node.attr("axis", 1), x.rank)
+    if x.shape[axis] != scales.size:
+        raise ValueError(f"{scales.size} scales for dimension {axis} of {x.shape}")
     return QuantParams(scales, zeros, axis)
 
 
@@ -172,6 +176,8 @@ def dynamic_quantize(ctx: Context, node: Call) -> Sequence[Value]:
 def _real(ctx: Context, node: Call, q: Value, first: int, axis: int | None = None) -> Value:
     """`q` dequantized by the scale and zero point that are inputs `first` and `first + 1`."""
     params = _known_params(node, first, axis)
+    if params.axis is not None and q.shape[params.axis] != params.scale.size:
+        raise ValueError(f"{params.scale.size} scales for dimension {axis} of {q.shape}")
     carried = q.quant == params and q.quant is not None
     if q.is_const or carried or (q.quant is None and params.is_per_tensor):
         return dequantize(ctx, q, params)

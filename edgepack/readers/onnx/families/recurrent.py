@@ -67,7 +67,7 @@ def read_lstm(ctx: Context, node: Call) -> Sequence[Value | None]:
         b: _Folding, x: Value, weights: Weights, acts: Sequence[Activation], scan: Scan, d: int
     ) -> Run:
         gate, candidate, shown = acts
-        peepholes = _peepholes(ctx, node, d, weights.units)
+        peepholes = _peepholes(ctx, node, d, weights.out)
         wants_cell = node.wants(2)
         cell = LstmCell(weights, gate, candidate, shown, peepholes, clip, coupled, wants_cell)
         return lstm(b, x, cell, scan)
