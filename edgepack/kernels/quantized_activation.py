@@ -36,7 +36,8 @@ def clamp(node: Node, x: Array) -> Array:
     if node.input(0).quant == y.quant and node.op != "Relu":
         whole = x.astype(np.int64)
     else:
-        whole = _rescaled(node, offset(node.input(0), x), double(scale(node.input(0)) / scale(y)))
+        ratio = double(scale(node.input(0))) / double(scale(y))
+        whole = _rescaled(node, offset(node.input(0), x), ratio)
     bottom = -(2**31) if low is None else quantized_limit(y, low)
     top = 2**31 if high is None else quantized_limit(y, high)
     return saturate(y, np.clip(whole, bottom, top))
@@ -50,10 +51,10 @@ def _clamp_limits(node: Node) -> tuple[float | None, float | None]:
 
 @quantized("LeakyRelu")
 def leaky_relu(node: Node, x: Array) -> Array:
-    """X, or alpha * x where negative; each side has its own multiplier, divided in float32."""
+    """X, or alpha * x where negative; each side has its own multiplier."""
     centred, alpha = offset(node.input(0), x), np.float32(node.attrs["alpha"])
-    ratio = double(scale(node.input(0)) / scale(node.output))
-    slope = double(scale(node.input(0)) * alpha / scale(node.output))
+    ratio = double(scale(node.input(0))) / double(scale(node.output))
+    slope = ratio * double(alpha)
     multiplier, shift = fp.quantize_multiplier(abs(slope))
     below = fp.multiply(centred, multiplier, shift) * (-1 if slope < 0 else 1)
     above = fp.multiply(centred, *fp.quantize_multiplier(ratio))
@@ -79,7 +80,7 @@ def absolute(node: Node, x: Array) -> Array:
     """The distance from the zero point."""
     distance = np.abs(offset(node.input(0), x))
     if scale(node.input(0)) != scale(node.output):
-        ratio = double(scale(node.input(0)) / scale(node.output))
+        ratio = double(scale(node.input(0))) / double(scale(node.output))
         distance = fp.multiply(distance, *fp.quantize_multiplier(ratio))
     return saturate(node.output, zero(node.output) + distance)
 
@@ -212,7 +213,7 @@ def hard_swish(node: Node, x: Array) -> Array:
 # -- tables ----------------------------------------------------------------------------------------
 
 
-@quantized("Exp", "Log", "Elu", "Gelu", "Sqrt", "Neg", "Sin", "Cos", "Erf", "Square", "Floor")
+@quantized("Exp", "Log", "Elu", "Gelu", "Sqrt")
 def by_table(node: Node, x: Array) -> Array:
     """Through the real function at every input: 256 entries, or 513 and lines between them."""
     if node.output.dtype is DType.INT16:
@@ -234,7 +235,9 @@ def _lookup8(node: Node, x: Array) -> Array:
     whole = np.arange(low, high + 1) - zero(node.input(0))
     real = scale(node.input(0)) * whole.astype(np.float32)
     y = _real_function(node, real) * (np.float32(1) / scale(node.output))
-    rounded = np.nan_to_num(fp.round_half_away(y), nan=0, posinf=2**31, neginf=-(2**31))
+    # LiteRT's square root is the one that cuts the fraction off
+    whole_y = np.trunc(y) if node.op == "Sqrt" else fp.round_half_away(y)
+    rounded = np.nan_to_num(whole_y, nan=0, posinf=2**31, neginf=-(2**31))
     table = saturate(node.output, rounded + zero(node.output))
     return table[x.astype(np.int64) - low]
 

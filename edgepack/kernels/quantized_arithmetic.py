@@ -43,11 +43,11 @@ def add(node: Node, a: Array, b: Array) -> Array:
 
 @quantized("Sub")
 def sub(node: Node, a: Array, b: Array) -> Array:
-    """A - b; unlike the sum, its multipliers are divided in float32."""
-    one, two = scale(node.input(0)), scale(node.input(1))
-    bits, twice = _spare_bits(node), np.float32(2) * max(one, two)
+    """A - b."""
+    one, two = double(scale(node.input(0))), double(scale(node.input(1)))
+    bits, twice = _spare_bits(node), 2 * max(one, two)
     left, right = _common_scale(node, a, b, bits, one, two, twice)
-    real = double(twice / (np.float32(2**bits) * scale(node.output)))
+    real = twice / (2**bits * double(scale(node.output)))
     return finish(node, fp.multiply(left - right, *fp.quantize_multiplier(real)))
 
 
@@ -62,8 +62,8 @@ def mul(node: Node, a: Array, b: Array) -> Array:
 @quantized("Div")
 def div(node: Node, a: Array, b: Array) -> Array:
     """A / b by a reciprocal; b must not be zero."""
-    one, two, out = scale(node.input(0)), scale(node.input(1)), scale(node.output)
-    multiplier, shift = fp.quantize_multiplier(double(one / (two * out)))
+    one, two, out = (double(scale(v)) for v in (*node.present_inputs, node.output))
+    multiplier, shift = fp.quantize_multiplier(one / (two * out))
     top, bottom = np.broadcast_arrays(offset(node.input(0), a), offset(node.input(1), b))
     if not bottom.all():
         raise refuse(node, "a divisor is zero")

@@ -18,7 +18,7 @@ from edgepack.kernels.quantized_scale import (
     scale,
     wide,
 )
-from edgepack.kernels.registry import quantized
+from edgepack.kernels.registry import REAL, quantized
 
 
 def channel_multipliers(node: Node) -> tuple[fp.Ints, fp.Ints]:
@@ -139,9 +139,17 @@ def _places(node: Node, dim: int, size: int) -> tuple[fp.Ints, fp.Ints, fp.Ints]
 
 
 @quantized("ResizeBilinear")
-@any_layout
 def resize_bilinear(node: Node, x: Array) -> Array:
-    """Linear between the two nearest rows, and columns, with weights of 10 bits."""
+    """Linear between the two nearest rows, and columns; uint8 as float32 numbers, rounded."""
+    if x.dtype == np.uint8:
+        real: Array = REAL["ResizeBilinear"](node, x.astype(np.float32))
+        return np.floor(real + np.float32(0.5))
+    return _bilinear(node, x)
+
+
+@any_layout
+def _bilinear(node: Node, x: Array) -> Array:
+    """With weights of 10 bits."""
     top, bottom, down = _places(node, 0, x.shape[1])
     left, right, along = _places(node, 1, x.shape[2])
     down, along = down[:, None, None], along[:, None]

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from edgepack.errors import InternalError
-from edgepack.ir import Array, DType, Node, Value
+from edgepack.ir import Array, Node, Value
 from edgepack.kernels import fixed_point as fp
 from edgepack.kernels.quantized_scale import double, offset, params, saturate, scale, zero
 from edgepack.kernels.registry import quantized
@@ -69,11 +68,3 @@ def concat(node: Node, *arrays: Array) -> Array:
         for value, array in zip(node.present_inputs, arrays, strict=True)
     ]
     return np.concatenate(parts, axis=node.attrs["axis"])
-
-
-@quantized("Cast")
-def cast(node: Node, x: Array) -> Array:
-    """Between integers, as they stand."""
-    if DType(node.attrs["to"]).is_float and node.output.quant is not None:
-        raise InternalError(f"{node.name} casts to {node.attrs['to']} with parameters")
-    return x.astype(DType(node.attrs["to"]).numpy)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from edgepack.errors import BadModel
 from edgepack.ir import Value
@@ -12,80 +14,124 @@ from edgepack.schema import tflite as fmt
 
 Pads = tuple[tuple[int, int], ...]
 
+_MAX_EXTENT: Final = 2**16  # of a dilated kernel: more is damage, and would cost memory to pad
+
 
 def _positive(what: str, *numbers: int) -> None:
     if any(n < 1 for n in numbers):
         raise BadModel(f"{what} {numbers} must be 1 or more")
 
 
+def _need_rank(x: Value, rank: int) -> None:
+    if x.rank != rank:
+        raise BadModel(f"a spatial operator takes rank {rank}, not {list(x.shape)}")
+
+
 def explicit_pad(
     code: int, x: Value, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Pads:
-    """The pads that SAME or VALID means for the NHWC value `x`."""
-    if x.rank != 4:
-        raise BadModel(f"a spatial operator takes rank 4, not {list(x.shape)}")
+    """The pads that SAME or VALID means for the channels-last value `x`."""
+    _need_rank(x, len(kernel) + 2)
     _positive("kernel, stride and dilation", *kernel, *stride, *dilation)
+    if any(k * d > _MAX_EXTENT for k, d in zip(kernel, dilation, strict=True)):
+        raise BadModel(f"a window of {tuple(kernel)} (dilation {tuple(dilation)}) is not sensible")
     if code == fmt.schema().Padding.VALID:
-        return ((0, 0), (0, 0))
+        return ((0, 0),) * len(kernel)
     if code != fmt.schema().Padding.SAME:
         raise BadModel(f"padding {code} is neither SAME nor VALID")
-    dims = zip(x.shape[1:3], kernel, stride, dilation, strict=True)
+    dims = zip(x.shape[1:-1], kernel, stride, dilation, strict=True)
     return tuple(fmt.same_padding(*dim) for dim in dims)
 
 
-def _window(op: OpView, options: Any, kernel: Sequence[int]) -> dict[str, Any]:
-    stride = (options.strideH, options.strideW)
-    dilation = (getattr(options, "dilationHFactor", 1), getattr(options, "dilationWFactor", 1))
+def _per_dim(options: Any, pattern: str, rank: int) -> tuple[int, ...]:
+    """The option for each spatial dimension, `pattern` with D, H and W filled in."""
+    return tuple(getattr(options, pattern.format(letter)) for letter in "DHW"[-rank:])
+
+
+def _window(op: OpView, options: Any, kernel: Sequence[int], *, dilated: bool) -> dict[str, Any]:
+    rank = len(kernel)
+    stride = _per_dim(options, "stride{}", rank)
+    dilation = _per_dim(options, "dilation{}Factor", rank) if dilated else (1,) * rank
     return {
         "stride": stride,
         "pad": explicit_pad(options.padding, op.input(0), kernel, stride, dilation),
         "activation": op.activation(options.fusedActivationFunction),
+        **({"dilation": dilation} if dilated else {}),
     }
 
 
-def _kernel(w: Value) -> tuple[int, int]:
-    if w.rank != 4 or 0 in w.shape:
-        raise BadModel(f"weights {list(w.shape)} are not [O, H, W, I]")
-    return w.shape[1], w.shape[2]
+def _kernel(w: Value, rank: int = 2) -> tuple[int, ...]:
+    if w.rank != rank + 2 or 0 in w.shape:
+        raise BadModel(f"weights {list(w.shape)} are not those of a {rank}-D convolution")
+    return w.shape[1:-1]
 
 
 @reads("CONV_2D")
 def conv2d(op: OpView) -> None:
     """CONV_2D; grouped when the filters see fewer channels than the input has."""
-    x, w, options = op.input(0), op.input(1), op.options("Conv2DOptions")
-    window = _window(op, options, _kernel(w))
-    dilation = (options.dilationHFactor, options.dilationWFactor)
-    groups = x.shape[3] // w.shape[3]
-    op.emit("Conv2d", [x, w, op.optional(2)], groups=groups, dilation=dilation, **window)
+    x, w = op.input(0), op.input(1)
+    window = _window(op, op.options("Conv2DOptions"), _kernel(w), dilated=True)
+    groups = x.shape[-1] // w.shape[-1]
+    op.emit("Conv2d", [x, w, op.optional(2)], groups=groups, **window)
 
 
 @reads("DEPTHWISE_CONV_2D")
 def depthwise_conv2d(op: OpView) -> None:
     """DEPTHWISE_CONV_2D."""
-    x, w, options = op.input(0), op.input(1), op.options("DepthwiseConv2DOptions")
-    window = _window(op, options, _kernel(w))
-    dilation = (options.dilationHFactor, options.dilationWFactor)
-    op.emit("DepthwiseConv2d", [x, w, op.optional(2)], dilation=dilation, **window)
+    x, w = op.input(0), op.input(1)
+    window = _window(op, op.options("DepthwiseConv2DOptions"), _kernel(w), dilated=True)
+    op.emit("DepthwiseConv2d", [x, w, op.optional(2)], **window)
+
+
+@reads("CONV_3D")
+def conv3d(op: OpView) -> None:
+    """CONV_3D, whose weights stand as DHWIO."""
+    x, w = op.input(0), _turned(op, 1, (4, 0, 1, 2, 3))
+    window = _window(op, op.options("Conv3DOptions"), _kernel(w, 3), dilated=True)
+    op.emit("Conv3d", [x, w, op.optional(2)], **window)
+
+
+def _turned(op: OpView, index: int, perm: tuple[int, ...]) -> Value:
+    """Constant weights with their dimensions in the IR's order."""
+    data = op.const(index)
+    if data.ndim != len(perm) or op.input(index).quant is not None:
+        raise op.refuse("its weights are quantized or not of rank 5")
+    turned = np.ascontiguousarray(data.transpose(perm))
+    return op.graph.constant(turned, op.input(index).name)
 
 
 @reads("TRANSPOSE_CONV")
 def transpose_conv(op: OpView) -> None:
     """TRANSPOSE_CONV: inputs are the output's shape, weights, x and perhaps a bias."""
-    size, w, x = op.ints(0)[1:3], op.input(1), op.input(2)
-    options = op.options("TransposeConvOptions")
-    stride, kernel = (options.strideH, options.strideW), _kernel(w)
+    _transposed(op, "ConvTranspose2d", op.options("TransposeConvOptions"), op.input(1))
+
+
+@reads("CONV_3D_TRANSPOSE")
+def conv3d_transpose(op: OpView) -> None:
+    """CONV_3D_TRANSPOSE, whose weights stand as DHWOI; otherwise as in two dimensions."""
+    options = op.options("Conv3DOptions")
+    if _per_dim(options, "dilation{}Factor", 3) != (1, 1, 1):
+        raise op.refuse("it is dilated")
+    _transposed(op, "ConvTranspose3d", options, _turned(op, 1, (3, 0, 1, 2, 4)))
+
+
+def _transposed(op: OpView, name: str, options: Any, w: Value) -> None:
+    x, size = op.input(2), op.ints(0)[1:-1]
+    rank = w.rank - 2
+    stride, kernel = _per_dim(options, "stride{}", rank), _kernel(w, rank)
     _positive("stride and size", *stride, *size)
-    if x.rank != 4:
-        raise BadModel(f"a spatial operator takes rank 4, not {list(x.shape)}")
+    _need_rank(x, rank + 2)
     pads, extra = [], []
-    for out, n, k, s in zip(size, x.shape[1:3], kernel, stride, strict=True):
+    for out, n, k, s in zip(size, x.shape[1:-1], kernel, stride, strict=True):
         full = (n - 1) * s + k
         cut = max(0, full - out)
         pads.append((cut // 2, cut - cut // 2))
         extra.append(max(0, out - full))
+    if fmt.transposed_padding_name(x.shape[1:-1], size, kernel, stride, tuple(pads)) is None:
+        raise BadModel(f"{list(x.shape)} does not become {size} by strides of {stride}")
     op.emit(
-        "ConvTranspose2d", [x, w, op.optional(3)], stride=stride, pad=tuple(pads),
-        output_pad=tuple(extra), activation=op.activation(options.fusedActivationFunction),
+        name, [x, w, op.optional(3)], stride=stride, pad=tuple(pads), output_pad=tuple(extra),
+        activation=op.activation(options.fusedActivationFunction),
     )  # fmt: skip
 
 
@@ -95,7 +141,8 @@ def pool2d(op: OpView) -> None:
     options = op.options("Pool2DOptions")
     kernel = (options.filterHeight, options.filterWidth)
     name = "MaxPool2d" if op.builtin == "MAX_POOL_2D" else "AveragePool2d"
-    op.emit(name, [op.input(0)], kernel=kernel, **_window(op, options, kernel))
+    window = _window(op, options, kernel, dilated=False)
+    op.emit(name, [op.input(0)], kernel=kernel, **window)
 
 
 @reads("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")

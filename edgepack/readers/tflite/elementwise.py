@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edgepack.errors import BadModel
-from edgepack.ir import DType
+from edgepack.ir import DType, Value
 from edgepack.readers.tflite.registry import OpView, reads
 
 # TFLite builtin: IR operator; as many inputs as the IR's row takes, no options that matter.
@@ -20,15 +20,27 @@ _PLAIN: Final = {
     "LOGICAL_AND": "LogicalAnd", "LOGICAL_OR": "LogicalOr", "BITWISE_XOR": "BitwiseXor",
     "RIGHT_SHIFT": "RightShift", "EQUAL": "Equal", "NOT_EQUAL": "NotEqual", "LESS": "Less",
     "LESS_EQUAL": "LessEqual", "GREATER": "Greater", "GREATER_EQUAL": "GreaterEqual",
-    "SELECT_V2": "Where", "L2_NORMALIZATION": "L2Norm",
+    "SELECT_V2": "Where", "L2_NORMALIZATION": "L2Norm", "ATAN2": "Atan2",
 }  # fmt: skip
 _FUSED: Final = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div"}
+
+
+def _of_one_type(op: OpView, *values: Value) -> list[Value]:
+    """The values, which an operator can only combine when they are of one type."""
+    if any(v.dtype is not values[0].dtype for v in values):
+        raise BadModel(f"{op.builtin} cannot combine {' and '.join(v.dtype for v in values)}")
+    return list(values)
 
 
 @reads(*_PLAIN)
 def plain(op: OpView) -> None:
     """Operators without options."""
-    op.emit(_PLAIN[op.builtin], op.all_inputs())
+    values = op.all_inputs()
+    if op.builtin == "SELECT_V2":
+        _of_one_type(op, *values[1:])
+    elif op.builtin != "PRELU":  # 16-bit activations have an 8-bit alpha
+        _of_one_type(op, *values)
+    op.emit(_PLAIN[op.builtin], values)
 
 
 @reads(*_FUSED)
@@ -36,13 +48,13 @@ def fused(op: OpView) -> None:
     """Arithmetic with a fused activation."""
     name = _FUSED[op.builtin]
     activation = op.activation(op.options(f"{name}Options").fusedActivationFunction)
-    op.emit(name, [op.input(0), op.input(1)], activation=activation)
+    op.emit(name, _of_one_type(op, op.input(0), op.input(1)), activation=activation)
 
 
 @reads("ADD_N")
 def add_n(op: OpView) -> None:
     """ADD_N as a chain of additions; real numbers only, since each step would round."""
-    values = op.all_inputs()
+    values = _of_one_type(op, *op.all_inputs())
     if values[0].quant is not None and len(values) > 2:
         raise op.refuse("the sum of more than two quantized values is not supported")
     total = values[0]

@@ -112,6 +112,12 @@ def scatter_nd(op: OpView) -> None:
     op.emit("ScatterNd", [op.input(0), op.input(1)], shape=op.ints(2))
 
 
+@reads("DYNAMIC_UPDATE_SLICE")
+def dynamic_update_slice(op: OpView) -> None:
+    """DYNAMIC_UPDATE_SLICE."""
+    op.emit("DynamicUpdateSlice", op.all_inputs())
+
+
 @reads("ONE_HOT")
 def one_hot(op: OpView) -> None:
     """ONE_HOT with constant depth and values."""

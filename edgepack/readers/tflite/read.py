@@ -173,6 +173,7 @@ class Reading:
                     self.graph.fresh(tensor.name) if value.name != tensor.name else (value.name)
                 )
                 value.quant = tensor.quant
+            _check_scales(value)
             self._values[index] = self._folded(value)
 
     def _agree(self, tensor: Tensor, value: Value) -> None:
@@ -201,6 +202,21 @@ class Reading:
         node.set_inputs(())
         self.graph.remove(node)
         return self.graph.constant(result, value.name)
+
+
+_NARROW: Final = (DType.INT8, DType.UINT8, DType.INT16)
+_INDIFFERENT: Final = ("Cast", "Gather", "GatherNd", "Quantize", "Dequantize", "OneHot")
+
+
+def _check_scales(value: Value) -> None:
+    """Narrow integers around one operator either all stand for real numbers, or none does."""
+    node = value.producer
+    if node is None or node.op in _INDIFFERENT:
+        return
+    narrow = [v for v in (*node.present_inputs, value) if v.dtype in _NARROW]
+    without = [v.name for v in narrow if v.quant is None]
+    if without and len(without) < len(narrow):
+        raise BadModel(f"{without[0]} has no scale")
 
 
 def _is_shape_arithmetic(node: Node) -> bool:
