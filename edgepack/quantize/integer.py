@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value, row
+from edgepack.quantize.bias import bias_shift
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.quantize.plan import QuantPlan, is_activation, is_quantizable, plan_quantization
 from edgepack.quantize.ranges import Range
@@ -31,7 +34,7 @@ def quantize_integer(
     """
     nodes = {node for node in graph.nodes if is_quantizable(node) and has_kernel(node)}
     plan = plan_quantization(graph, seen, options, nodes)
-    rewrite = _Rewrite(graph, plan, options)
+    rewrite = _Rewrite(graph, plan, seen, options)
     for node in graph.nodes:
         if node in nodes:
             rewrite.constants(node)
@@ -47,8 +50,11 @@ def quantize_integer(
 class _Rewrite:
     """The state of one run: which twins of constants and which fences exist already."""
 
-    def __init__(self, graph: Graph, plan: QuantPlan, options: QuantizeOptions) -> None:
+    def __init__(
+        self, graph: Graph, plan: QuantPlan, seen: StatisticsTable, options: QuantizeOptions
+    ) -> None:
         self.graph = graph
+        self.seen = seen
         self.plan = plan
         self.options = options
         self._twins: dict[tuple[int, QuantParams, DType], Value] = {}
@@ -79,11 +85,28 @@ class _Rewrite:
         bias = None if bias_index is None else node.optional(bias_index)
         input_scale = float(self.plan.params[id(node.input(0))].scale[0])
         params = self._weight_params(node, weight, axis, bias, input_scale)
+        shift = self._bias_shift(node, weight, params)
         if params is not weight.quant:
             node.set_input(weight_index, self._weight_twin(weight, params))
-        if bias is not None and bias_index is not None:
-            wide = DType.INT64 if self.options.activations is DType.INT16 else DType.INT32
-            node.set_input(bias_index, self._twin(bias, bias_params(input_scale, params), wide))
+        if bias_index is not None and (bias is not None or shift is not None):
+            start = 0.0 if bias is None else bias.const
+            real = np.asarray(start - (0.0 if shift is None else shift), np.float32)
+            name = node.name if bias is None else bias.name
+            node.set_input(bias_index, self._bias(name, real, bias_params(input_scale, params)))
+
+    def _bias_shift(self, node: Node, weight: Value, params: QuantParams) -> Array | None:
+        """What rounding the weights adds to the mean output; None where no mean input is known."""
+        seen = self.seen.get(node.input(0).name)
+        if seen is None or seen.mean is None or params is weight.quant:
+            return None
+        if not self.options.correct_bias:
+            return None
+        stored = quantize_weights(weight.real, params, self.options.weights)
+        return bias_shift(node, stored, params, seen.mean)
+
+    def _bias(self, name: str, real: Array, params: QuantParams) -> Value:
+        wide = DType.INT64 if self.options.activations is DType.INT16 else DType.INT32
+        return self.graph.constant(params.quantize(real, wide), f"{name}_{wide}", params)
 
     def _weight_params(
         self, node: Node, weight: Value, axis: int, bias: Value | None, input_scale: float

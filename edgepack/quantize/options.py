@@ -17,8 +17,9 @@ class QuantizeOptions:
 
     `activations` and `weights` are storage types; `per_channel` holds for convolutions,
     `per_channel_dense` for fully connected layers (older runtimes take one scale there);
-    `method` chooses the ranges of activations; `io_dtype` is the type of the model's real inputs
-    and outputs, FLOAT32 to keep them real.
+    `method` chooses the ranges of activations; `correct_bias` puts back the mean output that
+    rounding the weights shifts; `io_dtype` is the type of the model's real inputs and outputs,
+    FLOAT32 to keep them real.
     """
 
     activations: DType = DType.INT8
@@ -26,4 +27,5 @@ class QuantizeOptions:
     per_channel: bool = True
     per_channel_dense: bool = False
     method: str = "auto"
+    correct_bias: bool = True
     io_dtype: DType = DType.INT8

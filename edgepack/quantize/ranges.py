@@ -3,7 +3,8 @@
 Three candidates for each tensor: the extremes (min-max), the 99.99th percentile, and the clipping
 that makes the mean squared error on the sample smallest; the one with the smallest error wins.
 Clipping must earn its place: errors at the tails reach the model's output more than their local
-size says (large activations are the ones that decide), so they weigh in with `_CLIP_WEIGHT`.
+size says (large activations are the ones that decide), so they weigh in with `_CLIP_WEIGHT`. On
+EfficientNet-Lite0 a weight of 1 costs 6 dB at the output; from 10 to 2,000 it makes no difference.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from edgepack.ir import DType, QuantParams
 from edgepack.quantize.statistics import Statistics
 
 _PERCENTILE: Final = 99.99
 _SHRINKS: Final = np.linspace(1.0, 0.3, 29)
-_CLIP_WEIGHT: Final = 8.0
+_CLIP_WEIGHT: Final = 50.0
 _SMALLEST_SPAN: Final = 1e-6  # of a value that is always zero: its scale must not be
 
 
@@ -55,7 +55,7 @@ def choose_range(seen: Statistics, dtype: DType, method: str = "auto") -> Range:
     candidates = _candidates(seen, dtype, method)
     if len(candidates) == 1:
         return candidates[0]
-    errors = [_error(seen.sample, candidate, dtype) for candidate in candidates]
+    errors = [_error(seen, candidate, dtype) for candidate in candidates]
     return candidates[int(np.argmin(errors))]
 
 
@@ -76,11 +76,15 @@ def _shrunk(seen: Statistics) -> list[Range]:
     return [Range(seen.low * k, seen.high * k, "mse") for k in _SHRINKS[1:]]
 
 
-def _error(sample: npt.NDArray[np.float32], candidate: Range, dtype: DType) -> float:
+def _error(seen: Statistics, candidate: Range, dtype: DType) -> float:
+    """Summed squared error of all that was seen, estimated; what is clipped weighs more."""
     params = candidate.params(dtype)
     scale = float(params.scale[0])
     bottom, top = ((limit - int(params.zero_point[0])) * scale for limit in dtype.limits)
+    sample = seen.sample
     inside = np.clip(sample, bottom, top)
-    clipped = float(np.square(sample - inside).sum())
-    rounded = float(np.square(np.rint(inside / scale) * scale - inside).sum())
-    return rounded + _CLIP_WEIGHT * clipped
+    rounded = float(np.square(np.rint(inside / scale) * scale - inside).mean()) * seen.count
+    clipped = float(np.square(sample - inside).mean()) * seen.count
+    tails = np.asarray(seen.extremes)
+    beyond = float(np.square(tails - np.clip(tails, bottom, top)).sum())
+    return rounded + _CLIP_WEIGHT * max(clipped, beyond)

@@ -18,6 +18,7 @@ SAMPLE_SIZE: Final = 8192  # elements kept per value; memory does not grow with 
 class Statistics:
     """Running extremes of one value and a sample spread evenly over all that it has seen.
 
+    `extremes` has the (lowest, highest) element of each array: the tails, which a sample misses.
     Every update brings an evenly strided part of the array. When the sample is full, every second
     element is dropped and later arrays are read twice as sparsely, so old and new ones weigh alike.
     """
@@ -25,17 +26,27 @@ class Statistics:
     low: float = np.inf
     high: float = -np.inf
     count: int = 0
+    extremes: list[tuple[float, float]] = field(default_factory=list)
+    total: npt.NDArray[np.float64] | None = None
     _parts: list[npt.NDArray[np.float32]] = field(default_factory=list)
     _kept: int = 0
     _step: int = 0
 
-    def update(self, array: Array) -> None:
-        """Take one sample's array, any shape, finite float32."""
+    @property
+    def mean(self) -> Array | None:
+        """The mean array over all samples, in the value's own shape; None unless it was kept."""
+        return None if self.total is None else self.total / len(self.extremes)
+
+    def update(self, array: Array, *, keep_mean: bool = False) -> None:
+        """Take one sample's array, any shape, finite float32; `keep_mean` also sums it up."""
+        if keep_mean:
+            self.total = array.astype(np.float64) if self.total is None else self.total + array
         flat = array.reshape(-1)
         if not flat.size:
             return
-        self.low = min(self.low, float(flat.min()))
-        self.high = max(self.high, float(flat.max()))
+        low, high = float(flat.min()), float(flat.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.extremes.append((low, high))
         self.count += flat.size
         self._step = self._step or max(1, flat.size * 16 // SAMPLE_SIZE)
         # the offset moves on, so that the same positions are not read every time

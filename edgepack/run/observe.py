@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from edgepack.ir import Array, Graph
+from edgepack.ir import Array, Graph, row
 from edgepack.quantize.statistics import Statistics
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.writers.tflite import write_tflite
@@ -37,21 +37,15 @@ def calibrate(
 ) -> Mapping[str, Statistics]:
     """Statistics of every real value over the samples (one sequence of input arrays each).
 
-    The samples are streamed: memory does not grow with their number.
+    Mean arrays are kept of what layers with weights read: bias correction wants them. The samples
+    are streamed: memory does not grow with their number.
     """
     observer = Observer(graph, threads=threads)
+    weighted = {n.input(0).name for n in graph.nodes if row(n.op).quant.weight is not None}
     table: dict[str, Statistics] = {}
     for inputs in samples:
         for name, array in observer.run(inputs).items():
             if array.dtype.kind == "f":
-                table.setdefault(name, Statistics()).update(array)
+                seen = table.setdefault(name, Statistics())
+                seen.update(array, keep_mean=name in weighted)
     return table
-
-
-def observe_pair(
-    first: Graph, second: Graph, samples: Iterable[tuple[Sequence[Array], Sequence[Array]]]
-) -> Iterator[tuple[dict[str, Array], dict[str, Array]]]:
-    """Every value of two graphs for the same samples, side by side (float and quantized, say)."""
-    one, two = Observer(first), Observer(second)
-    for inputs_first, inputs_second in samples:
-        yield one.run(inputs_first), two.run(inputs_second)
