@@ -32,7 +32,8 @@ from edgepack.passes.match import (
     variable_and_constant,
 )
 
-_WEIGHTED: Final = ("Conv2d", "DepthwiseConv2d", "ConvTranspose2d", "FullyConnected")
+# Operators with weights at input 1 and a bias at input 2.
+WEIGHTED: Final = ("Conv2d", "DepthwiseConv2d", "ConvTranspose2d", "FullyConnected")
 _BINARY: Final = ("Add", "Sub", "Mul", "Div")
 
 
@@ -134,10 +135,10 @@ def _fold_back(graph: Graph, rule: str, node: Node) -> bool:
     if graph.only_user(layer.output) is None:
         declined(rule, node, f"{layer.output.name} has other readers")
         return False
-    if layer.attrs["activation"] != "none" or not _has_real_weights(layer, affine.gain):
+    if layer.attrs["activation"] != "none" or not has_real_weights(layer, affine.gain):
         declined(rule, node, f"{layer.name} has an activation, or weights that are not constant")
         return False
-    _scale_output(graph, layer, affine)
+    scale_output(graph, layer, affine)
     layer.attrs["activation"] = node.attrs.get("activation", "none")
     take_over(graph, node.output, layer.output)
     return True
@@ -145,17 +146,19 @@ def _fold_back(graph: Graph, rule: str, node: Node) -> bool:
 
 def _layer_making(value: Value) -> Node | None:
     node = value.producer
-    return node if node is not None and node.op in _WEIGHTED else None
+    return node if node is not None and node.op in WEIGHTED else None
 
 
-def _has_real_weights(layer: Node, gain: Vector) -> bool:
+def has_real_weights(layer: Node, gain: Vector) -> bool:
+    """Whether a layer's output can be scaled by `gain` through its constants."""
     bias = layer.optional(2)
     if not all_real(layer) or not (bias is None or bias.is_const):
         return False
     return layer.input(1).is_const or bool((gain == 1).all())
 
 
-def _scale_output(graph: Graph, layer: Node, affine: Affine) -> None:
+def scale_output(graph: Graph, layer: Node, affine: Affine) -> None:
+    """Give a layer new weights and bias, so that it applies `affine` to what it gave before."""
     w, bias = layer.input(1), layer.optional(2)
     if not (affine.gain == 1).all():
         shape = [1] * w.rank
@@ -177,7 +180,7 @@ def _set_bias(graph: Graph, layer: Node, data: Vector) -> None:
 
 def _fold_forward(graph: Graph, rule: str, node: Node) -> bool:
     layer = graph.only_user(node.output)
-    if layer is None or layer.op not in _WEIGHTED or layer.input(0) is not node.output:
+    if layer is None or layer.op not in WEIGHTED or layer.input(0) is not node.output:
         return False
     if node.attrs.get("activation", "none") != "none":
         return False

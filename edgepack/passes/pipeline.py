@@ -48,6 +48,7 @@ from edgepack.passes.recompose_normalizations import (
     recompose_softmax,
     simplify_powers,
 )
+from edgepack.passes.scaled_clamps import clip_to_relu6, fold_scale_through_product
 
 _QUANTIZED_SOURCE: Final[tuple[Pass, ...]] = (
     signed_instead_of_unsigned,
@@ -88,7 +89,9 @@ _CANONICAL: Final[tuple[Pass, ...]] = (
 _FUSING: Final[tuple[Pass, ...]] = (
     fold_batchnorm,  # before fold_scale: a scale between the two may then follow
     fold_scale,
-    fold_pad,  # after both: a layer that pads by itself takes no shift from before it
+    clip_to_relu6,  # after both: it needs the layer's own output
+    fold_scale_through_product,
+    fold_pad,  # after fold_scale: a layer that pads by itself takes no shift from before it
     fuse_activation,  # last: the folds above decline after an activation
 )
 

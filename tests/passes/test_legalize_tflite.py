@@ -84,7 +84,8 @@ REAL = {
     "rank 7: concat": DEEP + "y = Concat(x, x, axis=3)",
     "rank 7: split": DEEP + "a, b = Split(x, axis=3, sizes=(1, 1))\ny = Sub(a, b)",
     "rank 6: slice": tensor("float32", *(3,) * 6) + (
-        "y = Slice(x, begin=(0, 1, 0, 0, 2, 0), size=(3, 2, 3, 3, 2, 3), stride=(1, 1, 1, 1, -1, 1))"
+        "y = Slice(x, begin=(0, 1, 0, 0, 2, 0), size=(3, 2, 3, 3, 2, 3), "
+        "stride=(1, 1, 1, 1, -1, 1))"
     ),
     "an input as output": X + "s = Relu(x)\noutput(x, s)",
     "an output twice": X + "y = Relu(x)\noutput(y, y)",

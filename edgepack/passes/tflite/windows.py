@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import Array, DType, Graph, Node, Value
-from edgepack.passes.match import all_real, supersede
+from edgepack.passes.activations import range_of
+from edgepack.passes.match import all_real, is_real, supersede
 from edgepack.passes.tflite.rules import Maker, legalizes
 from edgepack.schema.tflite import padding_name, transposed_padding_name
 
@@ -50,7 +51,10 @@ def max_pool_padding(graph: Graph, node: Node) -> bool:
     """The lowest number by a Pad where neither SAME nor VALID says the padding."""
     if _name(node, node.attrs["kernel"]) is not None:
         return False
-    _pad_first(graph, node, _lowest(node.input(0)))
+    # a PAD of zeros is cheaper than a PADV2 of another number, where no zero can win
+    touches = all(max(p) < k for p, k in zip(node.attrs["pad"], node.attrs["kernel"], strict=True))
+    harmless = touches and is_real(node.input(0)) and range_of(node.input(0))[0] >= 0
+    _pad_first(graph, node, 0.0 if harmless else _lowest(node.input(0)))
     return True
 
 
