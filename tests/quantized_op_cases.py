@@ -315,6 +315,7 @@ _ACTIVATIONS: Final = {
     "relu/int16": C(unary("Relu", _X16, "q(0.0003, 0)"), litert_lsb=1, why=FLOAT_RATIO),
     "relu6/same": C(unary("Relu6", _X, "q(0.049, 13)")),
     "relun1to1/same": C(unary("ReluN1To1", _X, "q(0.049, 13)"), micro=NOT_IN_MICRO),
+    "relu0to1/same": C(unary("Relu0To1", _X, "q(0.049, 13)"), micro=NOT_IN_MICRO),
     "leakyrelu/plain": C(unary("LeakyRelu", _X, "q(0.031, -30)", "alpha=0.2")),
     "leakyrelu/negative": C(unary("LeakyRelu", _X, "q(0.031, -30)", "alpha=-0.3")),
     "leakyrelu/int16": C(

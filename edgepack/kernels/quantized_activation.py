@@ -28,7 +28,7 @@ def _rescaled(node: Node, x: fp.Ints, real: Any) -> fp.Ints:
     return zero(node.output) + fp.multiply(x, *fp.quantize_multiplier(real))
 
 
-@quantized("Relu", "Relu6", "ReluN1To1", "Clip")
+@quantized("Relu", "Relu6", "ReluN1To1", "Relu0To1", "Clip")
 def clamp(node: Node, x: Array) -> Array:
     """To the output's scale (Relu may change it), then between the limits."""
     low, high = _clamp_limits(node)
@@ -46,7 +46,9 @@ def clamp(node: Node, x: Array) -> Array:
 def _clamp_limits(node: Node) -> tuple[float | None, float | None]:
     if node.op == "Clip":
         return node.attrs["min"], node.attrs["max"]
-    return {"Relu": (0, None), "Relu6": (0, 6), "ReluN1To1": (-1, 1)}[node.op]
+    return {
+        "Relu": (0, None), "Relu6": (0, 6), "ReluN1To1": (-1, 1), "Relu0To1": (0, 1)
+    }[node.op]  # fmt: skip
 
 
 @quantized("LeakyRelu")

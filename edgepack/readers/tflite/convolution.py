@@ -93,11 +93,11 @@ def conv3d(op: OpView) -> None:
 
 def _turned(op: OpView, index: int, perm: tuple[int, ...]) -> Value:
     """Constant weights with their dimensions in the IR's order."""
-    data = op.const(index)
-    if data.ndim != len(perm) or op.input(index).quant is not None:
+    value, data = op.input(index), op.const(index)
+    if data.ndim != len(perm) or value.quant is not None:
         raise op.refuse("its weights are quantized or not of rank 5")
     turned = np.ascontiguousarray(data.transpose(perm))
-    return op.graph.constant(turned, op.input(index).name)
+    return Value(value.name, turned.shape, value.dtype, None, turned)
 
 
 @reads("TRANSPOSE_CONV")

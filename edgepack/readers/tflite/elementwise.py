@@ -10,7 +10,8 @@ from edgepack.readers.tflite.registry import OpView, reads
 
 # TFLite builtin: IR operator; as many inputs as the IR's row takes, no options that matter.
 _PLAIN: Final = {
-    "RELU": "Relu", "RELU6": "Relu6", "RELU_N1_TO_1": "ReluN1To1", "ELU": "Elu",
+    "RELU": "Relu", "RELU6": "Relu6", "RELU_N1_TO_1": "ReluN1To1", "RELU_0_TO_1": "Relu0To1",
+    "ELU": "Elu",
     "LOGISTIC": "Sigmoid", "TANH": "Tanh", "HARD_SWISH": "HardSwish", "PRELU": "PRelu",
     "LOG_SOFTMAX": "LogSoftmax", "EXP": "Exp", "LOG": "Log", "SQRT": "Sqrt", "RSQRT": "Rsqrt",
     "ABS": "Abs", "NEG": "Neg", "SQUARE": "Square", "SIN": "Sin", "COS": "Cos", "FLOOR": "Floor",
@@ -66,12 +67,6 @@ def add_n(op: OpView) -> None:
         op.emit("Add", [total, values[-1]])
 
 
-@reads("RELU_0_TO_1")
-def relu_0_to_1(op: OpView) -> None:
-    """RELU_0_TO_1."""
-    op.emit("Clip", [op.input(0)], min=0.0, max=1.0)
-
-
 @reads("LEAKY_RELU")
 def leaky_relu(op: OpView) -> None:
     """LEAKY_RELU."""
@@ -110,12 +105,12 @@ def select(op: OpView) -> None:
     op.emit("Where", [condition, then, other])
 
 
-@reads("CAST")
+@reads("CAST", "BITCAST")
 def cast(op: OpView) -> None:
-    """CAST to the type of the output."""
+    """CAST and BITCAST to the type of the output."""
     if op.outputs[0].dtype is None:
         raise op.refuse(f"it casts to {op.outputs[0].type_name.lower()}")
-    op.emit("Cast", [op.input(0)], to=str(op.outputs[0].dtype))
+    op.emit(op.builtin.capitalize(), [op.input(0)], to=str(op.outputs[0].dtype))
 
 
 @reads("QUANTIZE")

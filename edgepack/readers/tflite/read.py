@@ -174,7 +174,7 @@ class Reading:
                 )
                 value.quant = tensor.quant
             _check_scales(value)
-            self._values[index] = self._folded(value)
+            self._values[index] = self.folded(value)
 
     def _agree(self, tensor: Tensor, value: Value) -> None:
         if tensor.problem:
@@ -193,7 +193,7 @@ class Reading:
                 f"{list(value.shape)}"
             )
 
-    def _folded(self, value: Value) -> Value:
+    def folded(self, value: Value) -> Value:
         """The constant that a node makes out of small whole-number constants (shape arithmetic)."""
         node = value.producer
         if node is None or not _is_shape_arithmetic(node):

@@ -228,7 +228,7 @@ def _array(raw: Array, shape: tuple[int, ...], dtype: DType) -> Array:
         raise ValueError(f"{dtype}{list(shape)} takes {expected} bytes, its buffer has {raw.size}")
     if dtype is DType.INT4:
         nibbles = np.stack([raw & 0x0F, raw >> 4], axis=1).reshape(-1)[:count]
-        return (nibbles.astype(np.int8) ^ 8) - np.int8(8)
+        return ((nibbles.astype(np.int8) ^ 8) - np.int8(8)).reshape(shape)
     return np.frombuffer(raw.data, dtype.numpy).reshape(shape)
 
 

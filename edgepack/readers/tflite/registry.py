@@ -132,7 +132,7 @@ class OpView:
         """Add an IR node in front of the last one; its output has the parameters `quant`."""
         value = self.graph.add(op, inputs, attrs, name=f"{self.name}/{op.lower()}")
         value.quant = quant
-        return value
+        return self._reading.folded(value)
 
     def constant(self, data: Array) -> None:
         """Let this operator's output be a constant: it is known while reading."""
