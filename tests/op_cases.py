@@ -440,6 +440,8 @@ _REDUCTIONS = {
             ("all", "float32[2, 3]", {"axes": (0, 1)}),
             ("negative_axis", "float32[2, 3, 4]", {"axes": (-1, 0)}),
             ("int32", "int32[3, 4]", {"axes": (1,)}),
+            ("no_axes", "float32[2, 3]", {"axes": ()}),
+            ("scalar", "float32[()]", {"axes": ()}),
         ]
     },
     **{
@@ -514,6 +516,14 @@ _SHAPES = {
             ("int32", "int32[6]", 0, (1, 1, 4)),
         ]
     },
+    "transpose/scalar": one("Transpose", "float32[()]", perm=()),
+    "concat/empty": two("Concat", "float32[0, 3]", "float32[2, 3]", axis=0),
+    "split/nothing": Case(
+        "x: float32[4] = input()\na, b = Split(x, axis=0, sizes=(0, 4))\ny = Relu(b)\noutput(y)"),
+    "slice/scalar": one("Slice", "float32[()]", begin=(), size=(), stride=()),
+    "slice/nothing": Case(
+        "x: float32[4] = input()\nz = Slice(x, begin=(1,), size=(0,), stride=(1,))\n"
+        "y = Concat(x, z, axis=0)\noutput(y)"),
     "slice/part": one("Slice", begin=(0, 1, 1), size=(2, 2, 3), stride=(1, 1, 1)),
     "slice/stride": one("Slice", "float32[7, 9]", begin=(1, 0), size=(3, 5), stride=(2, 2)),
     "slice/backwards": one("Slice", "float32[7, 9]", begin=(6, 5), size=(7, 3), stride=(-1, -2)),
@@ -538,6 +548,7 @@ _SHAPES = {
                                pads=((0, 0), (1, 1), (2, 2), (0, 0)), mode="reflect"),
     "pad/cut": one("Pad", "float32[4, 5]", pads=((-1, 2), (1, -2))),
     "pad/edge": one("Pad", "float32[4, 5]", pads=((1, 2), (3, 0)), mode="edge"),
+    "tile/scalar": one("Tile", "float32[()]", multiples=()),
     "tile/rank_3": one("Tile", multiples=(1, 2, 3)),
     "tile/int32": one("Tile", "int32[2, 1]", multiples=(2, 3)),
     "tile/bool": one("Tile", "bool[3]", multiples=(2,)),

@@ -60,6 +60,8 @@ def pad(node: Node, x: Array) -> Array:
     """
     mode, quant = node.attrs["mode"], node.input(0).quant
     pads = [(max(before, 0), max(after, 0)) for before, after in node.attrs["pads"]]
+    if not pads:  # numpy does not pad scalars by nothing
+        return x
     x = _cut(x, node.attrs["pads"])
     if mode != "constant":
         return np.pad(x, pads, mode=mode)

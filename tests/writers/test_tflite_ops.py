@@ -36,7 +36,10 @@ ILLEGAL = {
     "pad/cut",
     "pad/edge",
     "reverse/apart",
+    "slice/scalar",
     "softmax/middle",
+    "tile/scalar",
+    "transpose/scalar",
 }
 
 # What LiteRT's plain kernels lack or do otherwise, seen in LiteRT 2.3.

@@ -32,9 +32,10 @@ _BY_VECTOR: Final[dict[str, tuple[str, str | None, str]]] = {
 def by_vector(node: Node, out: TFLiteBuilder) -> None:
     """Operators whose one attribute is an int32 vector.
 
-    Legal forms: TRANSPOSE up to rank 6; TILE and BROADCAST_TO up to 8; REVERSE_V2 of rising axes
-    that follow one another.
+    Legal forms: not rank 0; TRANSPOSE up to rank 6; TILE and BROADCAST_TO up to 8; REVERSE_V2 of
+    rising axes that follow one another.
     """
+    require(node, node.output.rank > 0, "rank 0")
     if node.op == "Reverse":
         axes = [axis % node.output.rank for axis in node.attrs["axes"]]
         require(node, axes == list(range(axes[0], axes[0] + len(axes))), f"axes {axes}")
@@ -66,10 +67,10 @@ def split(node: Node, out: TFLiteBuilder) -> None:
 def slice_(node: Node, out: TFLiteBuilder) -> None:
     """SLICE, or STRIDED_SLICE where an element is skipped or the order reversed.
 
-    Legal form: rank 5 at most. An end in front of the first element has no number (-1 is the last
+    Legal form: rank 1 to 5. An end in front of the first element has no number (-1 is the last
     element), so the end mask says it.
     """
-    require(node, node.output.rank <= 5, f"rank {node.output.rank}")
+    require(node, 0 < node.output.rank <= 5, f"rank {node.output.rank}")
     begin, size, stride = (node.attrs[key] for key in ("begin", "size", "stride"))
     first = out.constant(f"{node.name}/begin", begin)
     if all(s == 1 for s in stride):
@@ -91,10 +92,11 @@ def slice_(node: Node, out: TFLiteBuilder) -> None:
 def pad(node: Node, out: TFLiteBuilder) -> None:
     """PAD with (quantized) zeros, PADV2 with another value, MIRROR_PAD.
 
-    Legal form: mode is not edge; nothing is cut; rank 5 at most.
+    Legal form: mode is not edge; nothing is cut; rank 1 to 5.
     """
     require(node, all(n >= 0 for pair in node.attrs["pads"] for n in pair), "cutting")
     mode, x = node.attrs["mode"], node.input(0)
+    require(node, 0 < x.rank <= 5, f"rank {x.rank}")
     inputs = [x, out.constant(f"{node.name}/pads", node.attrs["pads"])]
     if mode == "constant" and not node.attrs["value"]:
         out.emit("PAD", node, inputs=inputs, options="PadOptions")
