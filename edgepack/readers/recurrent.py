@@ -15,7 +15,7 @@ costs the first step no product.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -45,7 +45,7 @@ class Builder(Protocol):
 class Weights:
     """The weights of one direction, constant or computed; gates below one another.
 
-    `w` is [gates * units, in], `r` [gates * units, units], the biases [gates * units]. The gates of
+    `w` is [gates * units, in], `r` [gates * units, out], the biases [gates * units]. The gates of
     an LSTM are input, forget, output, cell; those of a GRU update, reset, new.
     """
 
@@ -55,8 +55,8 @@ class Weights:
     r_bias: Value | None = None
 
     @property
-    def units(self) -> int:
-        """Size of the hidden state."""
+    def out(self) -> int:
+        """Size of the hidden state: the units, or what they are projected to."""
         return self.r.shape[1]
 
 
@@ -64,8 +64,8 @@ class Weights:
 class Scan:
     """How a direction goes over the sequence.
 
-    `h` and `c` are initial states [batch, units], None for zeros. `lengths` are the steps that
-    count in each sequence of the batch, [batch]: behind them outputs are zero and states stay.
+    `h` and `c` are initial states [batch, out] and [batch, units], None for zeros. `lengths`,
+    [batch], are the steps that count in each sequence: behind them outputs are zero, states stay.
     """
 
     batch_first: bool = False
@@ -90,7 +90,7 @@ class LstmCell:
 
     `peepholes` are [units] for the gates input, forget, output. `clip` bounds what goes into every
     activation. `coupled` makes the forget gate one minus the input gate. `wants_cell` says whether
-    the final cell state is read.
+    the final cell state is read. `projection` [out, units] makes h out of what the units show.
     """
 
     weights: Weights
@@ -101,6 +101,12 @@ class LstmCell:
     clip: float | None = None
     coupled: bool = False
     wants_cell: bool = True
+    projection: Value | None = None
+
+    @property
+    def units(self) -> int:
+        """Size of the cell state."""
+        return self.weights.r.shape[0] // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ def lstm(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
     if _is_plain(x, cell, scan):
         return _lstm_node(b, x, cell, scan)
     parts = _projected(b, x, cell.weights, _merged_bias(b, cell.weights), scan)
-    return _Loop(b, scan, cell.weights.units).run(
+    return _Loop(b, scan, cell.weights.out).run(
         parts, partial(_lstm_step, b, cell), (scan.h, scan.c)
     )
 
@@ -138,16 +144,16 @@ def gru(b: Builder, x: Value, cell: GruCell, scan: Scan) -> Run:
     weights = cell.weights
     bias = weights.w_bias if cell.reset_after else _merged_bias(b, weights)
     parts = _projected(b, x, weights, bias, scan)
-    zeros = b.const(np.zeros((parts[0].shape[0], weights.units), x.dtype.numpy))
+    zeros = b.const(np.zeros((parts[0].shape[0], weights.out), x.dtype.numpy))
     step = _gru_reset_after if cell.reset_after else _gru_reset_before
-    loop = _Loop(b, scan, weights.units)
+    loop = _Loop(b, scan, weights.out)
     return loop.run(parts, partial(step, b, cell), (scan.h or zeros,))
 
 
 def rnn(b: Builder, x: Value, cell: RnnCell, scan: Scan) -> Run:
     """A simple RNN over x, [time, batch, in] or batch first, unrolled."""
     parts = _projected(b, x, cell.weights, _merged_bias(b, cell.weights), scan)
-    return _Loop(b, scan, cell.weights.units).run(parts, partial(_rnn_step, b, cell), (scan.h,))
+    return _Loop(b, scan, cell.weights.out).run(parts, partial(_rnn_step, b, cell), (scan.h,))
 
 
 # -- the whole LSTM as one node --------------------------------------------------------------------
@@ -155,7 +161,7 @@ def rnn(b: Builder, x: Value, cell: RnnCell, scan: Scan) -> Run:
 
 def _is_plain(x: Value, cell: LstmCell, scan: Scan) -> bool:
     weights = cell.weights
-    learned = [weights.w, weights.r, weights.w_bias, weights.r_bias, *(cell.peepholes or ())]
+    learned = [weights.w, weights.r, weights.w_bias, weights.r_bias]
     return (
         x.shape[1 if scan.batch_first else 0] >= LSTM_NODE_STEPS
         and x.dtype is DType.FLOAT32
@@ -164,6 +170,8 @@ def _is_plain(x: Value, cell: LstmCell, scan: Scan) -> bool:
         and _is_zero(scan.c)
         and scan.lengths is None
         and (cell.gate, cell.candidate, cell.shown) == (SIGMOID, TANH, TANH)
+        and cell.peepholes is None  # the kernels of microcontrollers have neither these
+        and cell.projection is None  # nor this
         and cell.clip is None
         and not cell.coupled
         and not cell.wants_cell
@@ -175,7 +183,7 @@ def _is_zero(state: Value | None) -> bool:
 
 
 def _lstm_node(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
-    weights, units = cell.weights, cell.weights.units
+    weights, units = cell.weights, cell.units
     time, batch = (1, x.shape[0]) if scan.batch_first else (0, x.shape[1])
     bias = _merged_bias(b, weights)
     bias = bias or b.const(np.zeros(4 * units, np.float32))
@@ -183,7 +191,7 @@ def _lstm_node(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
     source = b.emit("Reverse", x, axes=(time,)) if scan.reverse else x
     y = b.emit(
         "Lstm", source, *_gates(b, weights.w), *_gates(b, weights.r),
-        *(cell.peepholes or (None, None, None)), *_gates(b, bias), None, None, zeros, zeros,
+        None, None, None, *_gates(b, bias), None, None, zeros, zeros,
         time_major=not scan.batch_first,
     )  # fmt: skip
     last = _reshaped(b, _sliced(b, y, time, y.shape[time] - 1, 1), (batch, units))
@@ -208,14 +216,13 @@ class _Loop:
 
     b: Builder
     scan: Scan
-    units: int
-    outputs: list[Value] = field(default_factory=list)
+    out: int
 
     def run(self, parts: tuple[Value, ...], step: Step, state: State) -> Run:
         """`parts` are [batch, gates * units], one per step; `state` begins with h."""
         batch, count = parts[0].shape[0], len(parts)
         masks = _masks(self.b, self.scan.lengths, count)
-        zeros = self.b.const(np.zeros((batch, self.units), parts[0].dtype.numpy))
+        zeros = self.b.const(np.zeros((batch, self.out), parts[0].dtype.numpy))
         outputs = {}
         for t in reversed(range(count)) if self.scan.reverse else range(count):
             new: State = state if masks[t] is False else step(parts[t], state)
@@ -230,14 +237,18 @@ class _Loop:
         """The output of a step and the states after it."""
         if isinstance(mask, bool):
             return (new[0] if mask and new[0] is not None else zeros), new
-        kept = tuple(
-            self.b.emit("Where", mask, n, o or zeros) for n, o in zip(new, old, strict=True)
-        )
-        return self.b.emit("Where", mask, new[0], zeros), kept
+        kept = [self._chosen(mask, n, o) for n, o in zip(new, old, strict=True)]
+        return self._chosen(mask, new[0], None), tuple(kept)
+
+    def _chosen(self, mask: Value, new: Value | None, old: Value | None) -> Value:
+        """`new` where the mask holds, else `old` or zeros."""
+        assert new is not None, "a step gives every state"
+        other = old or self.b.const(np.zeros(new.shape, new.dtype.numpy))
+        return self.b.emit("Where", mask, new, other)
 
     def _stacked(self, outputs: list[Value], batch: int) -> Value:
         joined = outputs[0] if len(outputs) == 1 else self.b.emit("Concat", *outputs, axis=0)
-        y = _reshaped(self.b, joined, (len(outputs), batch, self.units))
+        y = _reshaped(self.b, joined, (len(outputs), batch, self.out))
         return _swapped(self.b, y) if self.scan.batch_first else y
 
 
@@ -276,7 +287,7 @@ def _lstm_step(b: Builder, cell: LstmCell, part: Value, state: State) -> tuple[V
     h, c = state
     z = part if h is None else b.emit("Add", part, _dense(b, h, cell.weights.r, None))
     act = partial(_clipped, b, cell.clip)
-    units = cell.weights.units
+    units = cell.units
     if cell.peepholes is None:
         gates, candidate = b.emit_multi("Split", z, axis=1, sizes=(3 * units, units))
         enter, forget, leave = b.emit_multi(
@@ -307,7 +318,8 @@ def _lstm_states(
     added = b.emit("Mul", enter, candidate)
     new = added if c is None else b.emit("Add", b.emit("Mul", forget, c), added)
     shown = _clipped(b, cell.clip, cell.shown, new)
-    return b.emit("Mul", leave(new), shown), new
+    h = b.emit("Mul", leave(new), shown)
+    return h if cell.projection is None else _dense(b, h, cell.projection, None), new
 
 
 def _peeped(b: Builder, z: Value, c: Value | None, weights: Value) -> Value:
@@ -316,7 +328,7 @@ def _peeped(b: Builder, z: Value, c: Value | None, weights: Value) -> Value:
 
 def _gru_reset_after(b: Builder, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
     """n = candidate(x_n + r * (R_n h + b)); h' = n + z * (h - n)."""
-    h, units = _present(state), cell.weights.units
+    h, units = _present(state), cell.weights.out
     product = _dense(b, h, cell.weights.r, cell.weights.r_bias)
     sizes = (2 * units, units)
     x_gates, x_new = b.emit_multi("Split", part, axis=1, sizes=sizes)
@@ -328,7 +340,7 @@ def _gru_reset_after(b: Builder, cell: GruCell, part: Value, state: State) -> tu
 
 def _gru_reset_before(b: Builder, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
     """n = candidate(x_n + R_n (r * h) + b); h' = n + z * (h - n)."""
-    h, units = _present(state), cell.weights.units
+    h, units = _present(state), cell.weights.out
     x_gates, x_new = b.emit_multi("Split", part, axis=1, sizes=(2 * units, units))
     of_gates, of_new = (
         _rows(b, cell.weights.r, 0, 2 * units),
@@ -340,7 +352,7 @@ def _gru_reset_before(b: Builder, cell: GruCell, part: Value, state: State) -> t
 
 
 def _gru_gates(b: Builder, cell: GruCell, z: Value) -> tuple[Value, Value]:
-    units = cell.weights.units
+    units = cell.weights.out
     gates = _clipped(b, cell.clip, cell.gate, z)
     update, reset = b.emit_multi("Split", gates, axis=1, sizes=(units, units))
     return update, reset

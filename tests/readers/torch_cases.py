@@ -302,12 +302,75 @@ DENSE = {
         (1, 2, 5, 4), (5, 5)),
 }  # fmt: skip
 
+
+class Recurrent(nn.Module):
+    """All results of a recurrent layer, from given states or from zero."""
+
+    def __init__(self, layer: nn.Module, outputs: int) -> None:
+        super().__init__()
+        self.layer, self.outputs = layer, outputs
+
+    def forward(self, x: torch.Tensor, *hx: torch.Tensor) -> Any:
+        start = None if not hx else hx if len(hx) > 1 else hx[0]
+        y, last = self.layer(x, start)
+        every = [y, *(last if isinstance(last, tuple) else [last])]
+        return tuple(every[: self.outputs])
+
+
+def r(make: Callable[[], nn.Module], *inputs: Any, outputs: int = 3) -> Case:
+    return Case(lambda: Recurrent(make(), outputs), inputs)
+
+
+SEQUENCE = (5, 2, 3)
+BATCH_FIRST = (2, 5, 3)
+
+RECURRENT = {
+    "lstm": r(lambda: nn.LSTM(3, 4), SEQUENCE),
+    "lstm, no cell": r(lambda: nn.LSTM(3, 4), SEQUENCE, outputs=2),
+    "lstm, outputs only": r(lambda: nn.LSTM(3, 4), SEQUENCE, outputs=1),
+    "lstm, batch first": r(lambda: nn.LSTM(3, 4, batch_first=True), BATCH_FIRST),
+    "lstm, batch first, outputs only": r(
+        lambda: nn.LSTM(3, 4, batch_first=True), BATCH_FIRST, outputs=1),
+    "lstm, both ways, three layers": r(
+        lambda: nn.LSTM(3, 4, 3, bidirectional=True), SEQUENCE),
+    "lstm, both ways, two layers, no cell": r(
+        lambda: nn.LSTM(3, 4, 2, bidirectional=True, batch_first=True), BATCH_FIRST, outputs=2),
+    "lstm, no bias": r(lambda: nn.LSTM(3, 4, bias=False), SEQUENCE),
+    "lstm, no bias, outputs only": r(
+        lambda: nn.LSTM(3, 4, bias=False), SEQUENCE, outputs=1),
+    "lstm, dropout": r(lambda: nn.LSTM(3, 4, 2, dropout=0.5), SEQUENCE),
+    "lstm, projected": r(lambda: nn.LSTM(3, 4, proj_size=2), SEQUENCE),
+    "lstm, projected, both ways, no bias": r(
+        lambda: nn.LSTM(3, 4, 2, proj_size=2, bidirectional=True, bias=False), SEQUENCE),
+    "lstm, states": r(lambda: nn.LSTM(3, 4, 2), SEQUENCE, (2, 2, 4), (2, 2, 4)),
+    "lstm, without batch": r(lambda: nn.LSTM(3, 4), (5, 3)),
+    "gru": r(lambda: nn.GRU(3, 4), SEQUENCE),
+    "gru, batch first, both ways, two layers": r(
+        lambda: nn.GRU(3, 4, 2, batch_first=True, bidirectional=True), BATCH_FIRST),
+    "gru, no bias": r(lambda: nn.GRU(3, 4, bias=False), SEQUENCE),
+    "gru, state": r(lambda: nn.GRU(3, 4), SEQUENCE, (1, 2, 4)),
+    "gru, without batch": r(lambda: nn.GRU(3, 4), (5, 3)),
+    "rnn": r(lambda: nn.RNN(3, 4), SEQUENCE),
+    "rnn, relu, both ways, two layers": r(
+        lambda: nn.RNN(3, 4, 2, nonlinearity="relu", bidirectional=True), SEQUENCE),
+    "rnn, state": r(lambda: nn.RNN(3, 4, batch_first=True), BATCH_FIRST, (1, 2, 4)),
+    "lstm cell": m(lambda: nn.LSTMCell(3, 4), (2, 3)),
+    "lstm cell, states": f(
+        (lambda cell: lambda x, h, c: cell(x, (h, c)))(nn.LSTMCell(3, 4, bias=False)),
+        (2, 3), (2, 4), (2, 4)),
+    "gru cell": m(lambda: nn.GRUCell(3, 4), (2, 3), (2, 4)),
+    "gru cell, no bias": m(lambda: nn.GRUCell(3, 4, bias=False), (2, 3)),
+    "rnn cell": m(lambda: nn.RNNCell(3, 4), (2, 3), (2, 4)),
+    "rnn cell, relu": m(lambda: nn.RNNCell(3, 4, nonlinearity="relu"), (2, 3)),
+}  # fmt: skip
+
 CASES: dict[str, Case] = {
     f"{family}: {name}": case
     for family, cases in {
         "convolution": CONVOLUTIONS, "pool": POOLS, "norm": NORMS, "activation": ACTIVATIONS,
         "elementwise": ELEMENTWISE, "reduction": REDUCTIONS, "shape": SHAPES,
         "index": INDEXING, "resample": RESAMPLING, "dense": DENSE,
+        "recurrent": RECURRENT,
     }.items()
     for name, case in cases.items()
 }  # fmt: skip

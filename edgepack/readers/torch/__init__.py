@@ -8,10 +8,11 @@ from edgepack.readers.torch import (  # noqa: F401 (register)
     indexing,
     normalization,
     pooling,
+    recurrent,
     reduction,
     resample,
     shape,
 )
-from edgepack.readers.torch.load import load_weights, read_torch
+from edgepack.readers.torch.load import load_weights, read_factory, read_pt2, read_torch
 
-__all__ = ["load_weights", "read_torch"]
+__all__ = ["load_weights", "read_factory", "read_pt2", "read_torch"]

@@ -55,13 +55,14 @@ class Call(Emitter):
     """An ATen call: `arguments` by their names in the operator's schema, defaults filled in.
 
     Tensors among the arguments are IR values, or torch tensors where they are constant; `specs`
-    are the results torch announced.
+    are the results torch announced, `used` the positions of those that something reads.
     """
 
     target: str
     arguments: Mapping[str, Any]
     specs: Sequence[Spec]
     constants: dict[int, tuple[Any, Value]]
+    used: frozenset[int] = frozenset()
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]

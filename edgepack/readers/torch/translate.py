@@ -120,7 +120,8 @@ class _Translator:
             if read is None:
                 raise Refused("not in the table")
             named = _named(node.target, arguments, keywords)
-            call = Call(self.graph, layer_name(node), target, named, specs, self.shared)
+            stem, used = layer_name(node), _used(node)
+            call = Call(self.graph, stem, target, named, specs, self.shared, used)
             return _agreeing(read(call), specs, node)
         except Refused as problem:
             self._refuse(node, target, problem.reason, problem.hint)
@@ -144,6 +145,12 @@ class _Translator:
 
 
 _DTYPE_OF_STAND_INS = DType.FLOAT32  # torch's own may have no equivalent
+
+
+def _used(node: Any) -> frozenset[int]:
+    """Of a node with several results, the positions that something reads."""
+    picks = [user for user in node.users if user.target is operator.getitem and user.users]
+    return frozenset(int(user.args[1]) for user in picks)
 
 
 def _flat(items: Any) -> list[Any]:

@@ -168,7 +168,7 @@ CASES: dict[str, Case] = {
     "one sequence, gru": Case("GRU", batch=1),
     "one unit": Case("LSTM", units=1, size=1),
     "peepholes": Case("LSTM", has=("B", "P")),
-    "peepholes, as one node": Case("LSTM", has=("B", "P"), outputs=_PLAIN),
+    "peepholes, no cell": Case("LSTM", has=("B", "P"), outputs=_PLAIN),
     "peepholes, states, bidirectional": Case(
         "LSTM", {"direction": "bidirectional"}, ("B", "P", "initial_h", "initial_c")
     ),

@@ -88,7 +88,7 @@ def by_ort_with(plain: Case, made):
 ONE_NODE = {
     "forward": (Case("LSTM", outputs=("Y", "Y_h")), 1),
     "bidirectional": (Case("LSTM", {"direction": "bidirectional"}, outputs=("Y",)), 2),
-    "peepholes": (Case("LSTM", has=("B", "P"), outputs=("Y",)), 1),
+    "peepholes": (Case("LSTM", has=("B", "P"), outputs=("Y",)), 0),
     "only the last state is read": (Case("LSTM", outputs=("Y_h",)), 1),
     "states of zero": (
         Case("LSTM", has=("initial_h",), zero=("initial_h",), outputs=("Y",)),
