@@ -36,6 +36,7 @@ ILLEGAL = {
     "pad/cut",
     "pad/edge",
     "reverse/apart",
+    "reverse/two_axes",
     "slice/scalar",
     "softmax/middle",
     "tile/scalar",

@@ -33,12 +33,11 @@ def by_vector(node: Node, out: TFLiteBuilder) -> None:
     """Operators whose one attribute is an int32 vector.
 
     Legal forms: not rank 0; TRANSPOSE up to rank 6; TILE and BROADCAST_TO up to 8; REVERSE_V2 of
-    rising axes that follow one another.
+    one axis, since TensorFlow Lite 2.14 loads two and reverses one.
     """
     require(node, node.output.rank > 0, "rank 0")
     if node.op == "Reverse":
-        axes = [axis % node.output.rank for axis in node.attrs["axes"]]
-        require(node, axes == list(range(axes[0], axes[0] + len(axes))), f"axes {axes}")
+        require(node, len(node.attrs["axes"]) == 1, f"axes {node.attrs['axes']}")
     builtin, options, key = _BY_VECTOR[node.op]
     vector = out.constant(f"{node.name}/{key}", node.attrs[key])
     out.emit(builtin, node, inputs=[node.input(0), vector], options=options)
