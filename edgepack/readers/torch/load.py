@@ -13,6 +13,7 @@ from edgepack.errors import BadInput, BadModel
 from edgepack.ir import Graph
 from edgepack.readers.factory import call_factory, is_factory
 from edgepack.readers.options import ReadOptions
+from edgepack.readers.tensorflow import is_keras_model, read_keras_model
 from edgepack.readers.torch.capture import export, first_line, flatten, only_weights, quiet_torch
 from edgepack.readers.torch.translate import translate
 
@@ -37,12 +38,26 @@ def read_torch(
         return _read_object(model, options, example_inputs, "model")
 
 
+def read_pt2(path: str, options: ReadOptions) -> Graph:
+    """The IR of a file written by torch.export.save; raises as `read_torch` does."""
+    return read_torch(path, options)
+
+
+def read_factory(spec: str, options: ReadOptions) -> Graph:
+    """The IR of what a factory makes, a PyTorch or a Keras model; raises as `read_torch` does."""
+    model = call_factory(spec)
+    if is_keras_model(model):
+        graph = read_keras_model(model, options)
+    else:
+        graph = read_torch(model, options)
+    place, _, graph.name = spec.rpartition(":")
+    graph.source.path, graph.source.sha256 = spec, _digest(options.weights or place)
+    return graph
+
+
 def _read_path(path: str, options: ReadOptions, example_inputs: Sequence[Any] | None) -> Graph:
     if is_factory(path):
-        graph = _read_object(call_factory(path), options, example_inputs, path.rpartition(":")[2])
-        graph.source.path, graph.source.format = path, "torch"
-        graph.source.sha256 = _digest(options.weights or path.rpartition(":")[0])
-        return graph
+        return read_factory(path, options)
     graph = _read_object(_load_pt2(path, options.trust), options, example_inputs, Path(path).stem)
     graph.source.path, graph.source.format, graph.source.sha256 = path, "pt2", _digest(path)
     return graph
