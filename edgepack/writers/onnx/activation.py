@@ -16,12 +16,9 @@ _FUSED: Final = {
 _CLAMPS: Final = {
     "Relu": (0.0, math.inf), "Relu6": (0.0, 6.0), "ReluN1To1": (-1.0, 1.0), "Relu0To1": (0.0, 1.0),
 }  # fmt: skip
-_BYTES: Final = (DType.INT8, DType.UINT8)
 
 
-def emit_activated(
-    node: Node, out: OnnxBuilder, op: str, inputs: list[str], **attrs: Any
-) -> None:
+def emit_activated(node: Node, out: OnnxBuilder, op: str, inputs: list[str], **attrs: Any) -> None:
     """`op` and the node's fused activation after it, where the node has one."""
     y, name = node.output, node.attrs["activation"]
     if name == "none":
@@ -34,8 +31,8 @@ def store_clamped(out: OnnxBuilder, name: str, y: Value, low: float, high: float
     """Let y be the real numbers `name`, limited.
 
     A quantized y whose integers end at the limits needs no more than the saturation of its
-    QuantizeLinear. Where they do not, bytes are clamped as integers, so that what comes before
-    stays next to its QuantizeLinear and becomes an integer kernel.
+    QuantizeLinear. Where they do not, they are clamped after it, so that what comes before stays
+    next to its QuantizeLinear and becomes an integer kernel.
     """
     if y.quant is None:
         _clamp(out, name, low, high, y)
@@ -43,12 +40,12 @@ def store_clamped(out: OnnxBuilder, name: str, y: Value, low: float, high: float
     limits = quantized_limits(y, low, high)
     if limits == y.dtype.limits:
         out.store(name, y)
-    elif y.dtype in _BYTES:
-        stored = out.quantize(name, y.quant, y.dtype)
-        clip_integers(out, stored, y, limits)
-    else:
-        bounds = [out.constant(b, DType.FLOAT32) for b in (low, high)]
-        out.store(out.op("Clip", [name, *bounds]), y)
+        return
+    stored = out.quantize(name, y.quant, y.dtype)
+    again = out.dequantize(stored, y.quant, y.dtype, f"{y.name}/unlimited")
+    bounds = y.quant.dequantize(np.array(limits, y.dtype.numpy))
+    names = [out.constant(b, DType.FLOAT32, "bound") for b in bounds]
+    out.store(out.op("Clip", [again, *names]), y)
 
 
 def quantized_limits(y: Value, low: float, high: float) -> tuple[int, int]:
@@ -61,11 +58,6 @@ def quantized_limits(y: Value, low: float, high: float) -> tuple[int, int]:
         return default if math.isinf(x) else min(max(round(x / scale) + zero, least), most)
 
     return place(low, least), place(high, most)
-
-
-def clip_integers(out: OnnxBuilder, name: str, y: Value, limits: tuple[int, int]) -> None:
-    """Let y be the integers `name`, limited."""
-    out.emit_raw("Clip", [name, *(out.constant(b, y.dtype, "bound") for b in limits)], y)
 
 
 def _clamp(out: OnnxBuilder, name: str, low: float, high: float, y: Value) -> None:
@@ -88,13 +80,9 @@ def _clamp(out: OnnxBuilder, name: str, low: float, high: float, y: Value) -> No
 
 @lowers(*_CLAMPS, "Clip")
 def clamp(node: Node, out: OnnxBuilder) -> None:
-    """Relu, or Clip; integers of the same parameters are clamped as they are."""
-    x, y = node.input(0), node.output
+    """Relu, or Clip."""
     low, high = _CLAMPS.get(node.op) or (node.attrs["min"], node.attrs["max"])
-    if y.quant is not None and x.quant == y.quant and y.dtype in _BYTES and x.dtype is y.dtype:
-        clip_integers(out, out.raw(x), y, quantized_limits(y, low, high))
-    else:
-        store_clamped(out, out.real(x), y, low, high)
+    store_clamped(out, out.real(node.input(0)), node.output, low, high)
 
 
 @lowers("LeakyRelu")

@@ -1,9 +1,9 @@
 """Collects ONNX nodes and initializers, and keeps account of what is quantized.
 
-A quantized value lives in the file as its integers, under its own name. `real` is the tensor of real
-numbers that a DequantizeLinear makes of it, `raw` the integers themselves. Lowerings say what they
-read by one or the other, and `emit` puts a QuantizeLinear after an operator whose result is real and
-whose value is quantized. That is the QDQ form, which runtimes fuse into integer kernels.
+A quantized value lives in the file as its integers, under its own name. `real` is the tensor of
+real numbers that a DequantizeLinear makes of it, `raw` the integers themselves. Lowerings say what
+they read by one or the other, and `emit` puts a QuantizeLinear after an operator whose result is
+real and whose value is quantized. That is the QDQ form, which runtimes fuse into integer kernels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from edgepack.ir import Array, DType, Graph, QuantParams, Value
 from edgepack.writers.onnx.versions import IR_VERSIONS, LOWEST_OPSET, lowest_opset
 from edgepack.writers.registry import Lowerings
 
-_LINEAR: Final = (DType.INT8, DType.UINT8, DType.INT16, DType.UINT16, DType.INT32)
+# Constants that are stored as they are; others, int16 states and int64 biases, as real numbers.
+_LINEAR: Final = (DType.INT8, DType.UINT8, DType.INT32)
 
 
 class OnnxBuilder:
@@ -35,6 +36,7 @@ class OnnxBuilder:
         self._tensors: list[Any] = []
         self._written: dict[int, str] = {}  # constants, by the value's identity
         self._dequantized: dict[int, str] = {}
+        self._quant_names: dict[str, list[str]] = {}
         self._names = {value.name for value in graph.values()}
 
     # -- what lowerings read -----------------------------------------------------------------------
@@ -70,7 +72,7 @@ class OnnxBuilder:
         if quant is None:
             return self.initializer(data, like.name)
         dtype = DType.of(data)
-        if dtype not in _LINEAR:  # int64 biases
+        if dtype not in _LINEAR:
             return self.initializer(quant.dequantize(data), like.name)
         stored = self.initializer(data, like.name)
         return self.dequantize(stored, quant, dtype, f"{like.name}/real")
@@ -84,10 +86,13 @@ class OnnxBuilder:
         array = np.ascontiguousarray(data).reshape(data.shape)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._initializers:
-            self._initializers[key] = self.fresh(name)
-            tensor = self._onnx.numpy_helper.from_array(array, self._initializers[key])
-            self._tensors.append(tensor)
+            self._initializers[key] = self._new_initializer(array, name)
         return self._initializers[key]
+
+    def _new_initializer(self, array: Array, name: str) -> str:
+        name = self.fresh(name)
+        self._tensors.append(self._onnx.numpy_helper.from_array(array, name))
+        return name
 
     # -- what lowerings write ----------------------------------------------------------------------
 
@@ -127,21 +132,32 @@ class OnnxBuilder:
 
     def quantize(self, name: str, quant: QuantParams, dtype: DType, output: str = "") -> str:
         """QuantizeLinear."""
-        inputs = [name, *self._parameters(quant, dtype)]
+        output = output or self.fresh(f"{name}/stored")
+        inputs = [name, *self._parameters(quant, dtype, output)]
         return self.op("QuantizeLinear", inputs, output, axis=quant.axis)
 
     def dequantize(self, name: str, quant: QuantParams, dtype: DType, stem: str) -> str:
         """DequantizeLinear; the output's name begins with `stem`."""
-        inputs = [name, *self._parameters(quant, dtype)]
+        inputs = [name, *self._parameters(quant, dtype, name)]
         return self.op("DequantizeLinear", inputs, self.fresh(stem), axis=quant.axis)
 
-    def _parameters(self, quant: QuantParams, dtype: DType) -> list[str]:
+    def _parameters(self, quant: QuantParams, dtype: DType, stored: str) -> list[str]:
+        """Scale and zero point of the integers `stored`, which share them with nobody.
+
+        ONNX Runtime replaces zero points in place when it makes weights unsigned.
+        """
+        if stored not in self._quant_names:
+            self._quant_names[stored] = self._new_parameters(quant, dtype, stored)
+        return self._quant_names[stored]
+
+    def _new_parameters(self, quant: QuantParams, dtype: DType, stored: str) -> list[str]:
         scale, zero = quant.scale, quant.zero_point.astype(dtype.numpy)
         if quant.axis is None:
             scale, zero = scale.reshape(()), zero.reshape(())
-        names = [self.initializer(scale, "scale")]
-        # int32 has no zero point in ONNX: it is 0
-        return names if dtype is DType.INT32 else [*names, self.initializer(zero, "zero_point")]
+        names = [self._new_initializer(scale, f"{stored}/scale")]
+        if dtype is not DType.INT32:  # which has no zero point in ONNX: it is 0
+            names.append(self._new_initializer(zero, f"{stored}/zero_point"))
+        return names
 
     def fresh(self, stem: str) -> str:
         """A tensor name that is not used yet."""

@@ -40,17 +40,17 @@ def _swapped(out: OnnxBuilder, w: Value) -> str:
 
 
 def _reshaped_gemm(node: Node, out: OnnxBuilder) -> None:
-    """Runtimes have an integer Gemm with a bias, but no such MatMul: the integers are reshaped."""
+    """Runtimes have an integer Gemm with a bias, but no such MatMul: a Gemm between Reshapes."""
     x, y = node.input(0), node.output
-    flat = out.op("Reshape", [out.raw(x), out.constant([-1, x.shape[-1]], name="shape")])
-    if x.quant is not None:
-        flat = out.dequantize(flat, x.quant, x.dtype, f"{x.name}/real")
-    stand_in = Value(out.fresh(f"{y.name}/flat"), (y.size // y.shape[-1], y.shape[-1]), y.dtype,
-                     y.quant)  # fmt: skip
-    inner = Node(node.op, (), [stand_in], node.attrs, node.name)
-    names = [flat, *(out.real(v) for v in node.present_inputs[1:])]
+    flat = Value(out.fresh(f"{x.name}/flat"), (x.size // x.shape[-1], x.shape[-1]), x.dtype,
+                 x.quant)  # fmt: skip
+    product = Value(out.fresh(f"{y.name}/flat"), (y.size // y.shape[-1], y.shape[-1]), y.dtype,
+                    y.quant)  # fmt: skip
+    out.emit("Reshape", [out.real(x), out.constant(flat.shape, name="shape")], flat)
+    inner = Node(node.op, (), [product], node.attrs, node.name)
+    names = [out.real(flat), *(out.real(v) for v in node.present_inputs[1:])]
     emit_activated(inner, out, "Gemm", names, transB=1)
-    out.emit_raw("Reshape", [stand_in.name, out.constant(y.shape, name="shape")], y)
+    out.emit("Reshape", [out.real(product), out.constant(y.shape, name="shape")], y)
 
 
 @lowers("MatMul")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from edgepack.errors import Finding, Unsupported
 from edgepack.ir import DType, Node, Value
 from edgepack.writers.onnx.activation import emit_activated
 from edgepack.writers.onnx.builder import OnnxBuilder, lowers
@@ -87,9 +88,7 @@ def arithmetic(node: Node, out: OnnxBuilder) -> None:
 @lowers(*_BINARY)
 def binary(node: Node, out: OnnxBuilder) -> None:
     """Max, Min and Pow."""
-    store_as(
-        out, _BINARY[node.op], [widened(out, v) for v in node.present_inputs], node.output
-    )
+    store_as(out, _BINARY[node.op], [widened(out, v) for v in node.present_inputs], node.output)
 
 
 @lowers("SquaredDifference")
@@ -187,3 +186,13 @@ def where(node: Node, out: OnnxBuilder) -> None:
 def cast(node: Node, out: OnnxBuilder) -> None:
     """Cast."""
     out.cast(out.raw(node.input(0)), node.output.dtype, node.output.name)
+
+
+@lowers("Bitcast")
+def bitcast(node: Node, out: OnnxBuilder) -> None:
+    """Cast between signed and unsigned, which keeps the bits; ONNX has no other."""
+    x, y = node.input(0), node.output
+    if not (x.dtype.is_integer and y.dtype.is_integer and x.dtype.bits == y.dtype.bits):
+        problem = Finding(node.name, node.op, str(y.dtype), f"bits of {x.dtype} taken as {y.dtype}")
+        raise Unsupported("no ONNX form for this cast", [problem])
+    out.cast(out.raw(x), y.dtype, y.name)

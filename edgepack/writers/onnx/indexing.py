@@ -18,8 +18,7 @@ def gather(node: Node, out: OnnxBuilder) -> None:
         emit_moved(node, out, "Gather", out.raw(indices), axis=axis)
         return
     front = (*range(batch), axis, *(i for i in range(batch, x.rank) if i != axis))
-    stored = out.raw(x) if x.quant == node.output.quant else out.real(x)
-    moved = out.op("Transpose", [stored], perm=list(front))
+    moved = out.op("Transpose", [out.real(x)], perm=list(front))
     last = out.constant([-1], name="axes")
     places = out.op("Unsqueeze", [out.cast(out.raw(indices), DType.INT64), last])
     found = out.op("GatherND", [moved, places], batch_dims=batch)
@@ -27,10 +26,7 @@ def gather(node: Node, out: OnnxBuilder) -> None:
     own, between = indices.rank - batch, axis - batch
     back = (*range(batch), *range(batch + own, batch + own + between), *range(batch, batch + own),
             *range(batch + own + between, node.output.rank))  # fmt: skip
-    if x.quant == node.output.quant:
-        out.emit_raw("Transpose", [found], node.output, perm=list(back))
-    else:
-        out.emit("Transpose", [found], node.output, perm=list(back))
+    out.emit("Transpose", [found], node.output, perm=list(back))
 
 
 @lowers("GatherNd")
@@ -58,10 +54,7 @@ def dynamic_update_slice(node: Node, out: OnnxBuilder) -> None:
     begin = out.op("Min", [begin, out.constant(room, name="room")])
     grid = np.stack(np.meshgrid(*map(np.arange, update.shape), indexing="ij"), axis=-1)
     places = out.op("Add", [out.constant(grid, name="grid"), begin])
-    if x.quant == node.output.quant == update.quant:
-        out.emit_raw("ScatterND", [out.raw(x), places, out.raw(update)], node.output)
-    else:
-        out.emit("ScatterND", [out.real(x), places, out.real(update)], node.output)
+    out.emit("ScatterND", [out.real(x), places, out.real(update)], node.output)
 
 
 @lowers("OneHot")

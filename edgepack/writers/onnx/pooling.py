@@ -6,19 +6,14 @@ from edgepack.ir import DType, Node
 from edgepack.writers.onnx.activation import emit_activated
 from edgepack.writers.onnx.builder import OnnxBuilder, lowers
 from edgepack.writers.onnx.convolution import need_nchw, window
-from edgepack.writers.onnx.integers import keeps_integers
 
 
 @lowers("MaxPool2d")
 def max_pool(node: Node, out: OnnxBuilder) -> None:
-    """MaxPool, on the integers where they are bytes."""
+    """MaxPool."""
     need_nchw(node)
-    x, y = node.input(0), node.output
     attrs = {**window(node), "kernel_shape": list(node.attrs["kernel"])}
-    if keeps_integers(node, DType.INT8, DType.UINT8) and node.attrs["activation"] == "none":
-        out.emit_raw("MaxPool", [out.raw(x)], y, **attrs)
-    else:
-        emit_activated(node, out, "MaxPool", [out.real(x)], **attrs)
+    emit_activated(node, out, "MaxPool", [out.real(node.input(0))], **attrs)
 
 
 @lowers("AveragePool2d")
@@ -60,9 +55,7 @@ def depth_and_space(node: Node, out: OnnxBuilder) -> None:
     """DepthToSpace and SpaceToDepth; ONNX has the same order of channels."""
     need_nchw(node)
     x, block = node.input(0), node.attrs["block"]
-    if keeps_integers(node, DType.UINT8) or (x.quant is None and x.dtype.is_float):
-        out.emit_raw(node.op, [out.raw(x)], node.output, blocksize=block)
-    elif x.quant is not None:
+    if x.quant is not None or x.dtype.is_float:
         out.emit(node.op, [out.real(x)], node.output, blocksize=block)
     else:  # runtimes have it for real numbers
         wide = out.cast(out.raw(x), DType.FLOAT64 if x.dtype.bits > 16 else DType.FLOAT32)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from edgepack.ir import DType, Node
 from edgepack.writers.onnx.builder import OnnxBuilder, lowers
-from edgepack.writers.onnx.integers import keeps_integers, store_widened, wide_dtype, widened
+from edgepack.writers.onnx.integers import store_widened, wide_dtype, widened
 
 _REDUCE: Final = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
 _BOOLS: Final = {"ReduceAny": "ReduceMax", "ReduceAll": "ReduceMin"}
@@ -19,8 +19,6 @@ def reduce(node: Node, out: OnnxBuilder) -> None:
     x, y = node.input(0), node.output
     if node.op == "ReduceMean" and x.rank == 4 and _axes(node) == [2, 3] and _is_real(node):
         _global_average(node, out)
-    elif node.op in ("ReduceMax", "ReduceMin") and keeps_integers(node, *_BYTES):
-        _reduce(out, node.op, out.raw(x), node, y.name)
     elif y.quant is None and wide_dtype(y) is None:
         _reduce(out, node.op, out.real(x), node, y.name)
     else:
@@ -42,8 +40,9 @@ def _global_average(node: Node, out: OnnxBuilder) -> None:
         return
     pooled = out.op("GlobalAveragePool", [out.real(x)])
     if y.quant is not None:
-        pooled = out.quantize(pooled, y.quant, y.dtype)
-    out.emit_raw("Flatten", [pooled], y)
+        stored = out.quantize(pooled, y.quant, y.dtype)
+        pooled = out.dequantize(stored, y.quant, y.dtype, f"{y.name}/pooled")
+    out.emit("Flatten", [pooled], y)
 
 
 def _reduce(out: OnnxBuilder, op: str, x: str, node: Node, output: str = "") -> str:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepack.ir import DType, Node, Value
+from edgepack.ir import DType, Node
 from edgepack.writers.onnx.builder import OnnxBuilder, lowers
-from edgepack.writers.onnx.integers import keeps_integers
 
 _END = -(2**31)  # before the first element, for backward slices
 
 
 def emit_moved(node: Node, out: OnnxBuilder, op: str, *more: str, **attrs: object) -> None:
-    """`op` on input 0: as it is stored where input and output share their parameters."""
-    x, y = node.input(0), node.output
-    if x.quant == y.quant:
-        out.emit_raw(op, [out.raw(x), *more], y, **attrs)
-    else:
-        out.emit(op, [out.real(x), *more], y, **attrs)
+    """`op` on input 0, between DequantizeLinear and QuantizeLinear where that is quantized.
+
+    Runtimes drop the two when they have the same parameters. Without them an integer tensor would
+    not come from a QuantizeLinear, and ONNX Runtime, which turns int8 to uint8 on x64 wherever one
+    meets a DequantizeLinear, would find two kinds of integers around the next operator.
+    """
+    out.emit(op, [out.real(node.input(0)), *more], node.output, **attrs)
 
 
 @lowers("Reshape")
@@ -34,12 +34,9 @@ def transpose(node: Node, out: OnnxBuilder) -> None:
 
 @lowers("Concat")
 def concat(node: Node, out: OnnxBuilder) -> None:
-    """Concat; of integers with other parameters in QDQ form."""
+    """Concat."""
     values, axis = list(node.present_inputs), node.attrs["axis"]
-    if node.output.quant is None or keeps_integers(node):
-        out.emit_raw("Concat", [out.raw(v) for v in values], node.output, axis=axis)
-    else:
-        out.emit("Concat", [out.real(v) for v in values], node.output, axis=axis)
+    out.emit("Concat", [out.real(v) for v in values], node.output, axis=axis)
 
 
 @lowers("Split")
@@ -47,14 +44,11 @@ def split(node: Node, out: OnnxBuilder) -> None:
     """Split."""
     sizes = out.constant(node.attrs["sizes"], name="sizes")
     axis = node.attrs["axis"]
-    x, names = node.input(0), [v.name for v in node.outputs]
-    if all(v.quant == x.quant for v in node.outputs):
-        out.op_multi("Split", [out.raw(x), sizes], names, axis=axis)
-        return
-    parts = [out.fresh(f"{name}/real") for name in names]
-    out.op_multi("Split", [out.real(x), sizes], parts, axis=axis)
+    parts = [v.name if v.quant is None else out.fresh(f"{v.name}/part") for v in node.outputs]
+    out.op_multi("Split", [out.real(node.input(0)), sizes], parts, axis=axis)
     for part, value in zip(parts, node.outputs, strict=True):
-        out.store(part, value)
+        if value.quant is not None:
+            out.store(part, value)
 
 
 @lowers("Slice")
@@ -98,30 +92,17 @@ def pad(node: Node, out: OnnxBuilder) -> None:
     if mode != "constant":
         emit_moved(node, out, "Pad", ends, mode=mode)
         return
-    stored = x.quant is None or x.quant == node.output.quant
-    emit_moved(node, out, "Pad", ends, _pad_value(out, x, node.attrs["value"], stored=stored))
-
-
-def _pad_value(out: OnnxBuilder, x: Value, value: float, *, stored: bool) -> str:
-    if not stored:
-        return out.constant(value, DType.FLOAT32, "pad_value")
-    if x.quant is None:
-        return out.constant(value, x.dtype, "pad_value")
-    return out.initializer(x.quant.quantize(np.asarray(value, np.float32), x.dtype), "pad_value")
+    kind = DType.FLOAT32 if x.quant is not None else x.dtype
+    emit_moved(node, out, "Pad", ends, out.constant(node.attrs["value"], kind, "pad_value"))
 
 
 def _pad_by_gather(node: Node, out: OnnxBuilder) -> None:
-    x, y = node.input(0), node.output
-    stored = x.quant == y.quant
-    name = out.raw(x) if stored else out.real(x)
+    x, name = node.input(0), out.real(node.input(0))
     for axis, pads in enumerate(node.attrs["pads"]):
         if any(pads):
             places = np.pad(np.arange(x.shape[axis]), pads, mode="symmetric")
             name = out.op("Gather", [name, out.constant(places, name="places")], axis=axis)
-    if stored:
-        out.emit_raw("Identity", [name], y)
-    else:
-        out.store(name, y)
+    out.store(name, node.output)
 
 
 @lowers("Tile")

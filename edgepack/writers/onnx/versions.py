@@ -28,7 +28,8 @@ def lowest_opset(graph: Graph) -> int:
 
 def _needs(node: Node) -> int:
     values = [*node.present_inputs, *node.outputs]
-    if any(v.quant and v.dtype in (DType.INT16, DType.UINT16) for v in values):
+    wide = (DType.INT16, DType.UINT16)
+    if any(v.quant and v.dtype in wide and not v.is_const for v in values):
         return 21  # 16-bit QuantizeLinear
     if node.op == "BitwiseXor" and node.output.dtype is DType.BOOL:
         return LOWEST_OPSET  # Xor
