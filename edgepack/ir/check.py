@@ -80,6 +80,8 @@ def _check_value(value: Value) -> None:
     if value.dtype.is_float or value.dtype is DType.BOOL:
         raise InternalError(f"{value.name} is {value.dtype} but has quantization parameters")
     axis = value.quant.axis
+    if axis is not None and not 0 <= axis < value.rank:
+        raise InternalError(f"{value.name} has scales along axis {axis}, its rank is {value.rank}")
     if axis is not None and value.quant.scale.size != value.shape[axis]:
         raise InternalError(
             f"{value.name} has {value.quant.scale.size} scales for {value.shape[axis]} channels"

@@ -90,6 +90,11 @@ def _too_few_scales(graph: Graph) -> None:
     weights.quant = QuantParams.per_channel([1.0, 2.0], 0)
 
 
+def _axis_out_of_range(graph: Graph) -> None:
+    _too_few_scales(graph)
+    graph.nodes[0].input(1).quant = QuantParams.per_channel([1.0, 2.0, 3.0], 2)
+
+
 BROKEN: dict[str, tuple[Callable[[Graph], None], str, str | None]] = {
     "unknown operator": (_rename, "unknown operator", "Dense a"),
     "use list": (_forget_user, "x does not know its user", "FullyConnected a"),
@@ -105,6 +110,7 @@ BROKEN: dict[str, tuple[Callable[[Graph], None], str, str | None]] = {
     "constant's shape": (_constant_of_another_shape, r"w holds \(2, 4\)", None),
     "constant's dtype": (_constant_of_another_dtype, "w holds float64", None),
     "parameters of a float": (_quantized_float, "x is float32 but has quantization", None),
+    "axis of the scales": (_axis_out_of_range, "w has scales along axis 2, its rank is 2", None),
     "scales per channel": (_too_few_scales, "w has 2 scales for 3 channels", None),
 }
 
