@@ -246,6 +246,56 @@ def test_shape_arithmetic_is_folded() -> None:
     assert graph.outputs[0].shape == (3, 5)
 
 
+# -- variables -------------------------------------------------------------------------------------
+
+
+def keep_as_variable(model: Any) -> None:
+    """Input `h` becomes a variable that `kept` is assigned to."""
+    s, graph = schema(), model.subgraphs[0]
+    names = {t.name: i for i, t in enumerate(graph.tensors)}
+    handle = s.TensorT()
+    handle.name, handle.shape, handle.type, handle.buffer = b"handle", [], s.TensorType.RESOURCE, 0
+    graph.tensors.append(handle)
+    at = len(graph.tensors) - 1
+
+    def operator(builtin: str, inputs: list[int], outputs: list[int]) -> Any:
+        code = s.OperatorCodeT()
+        code.builtinCode, code.version = getattr(s.BuiltinOperator, builtin), 1
+        code.deprecatedBuiltinCode = 127
+        model.operatorCodes.append(code)
+        op = s.OperatorT()
+        op.opcodeIndex = len(model.operatorCodes) - 1
+        op.inputs, op.outputs = inputs, outputs
+        return op
+
+    make = operator("VAR_HANDLE", [], [at])
+    make.builtinOptionsType, make.builtinOptions = options_of("VarHandleOptions")
+    make.builtinOptions.container, make.builtinOptions.sharedName = "", "total"
+    graph.operators[:0] = [make, operator("READ_VARIABLE", [at], [names[b"h"]])]
+    graph.operators.insert(3, operator("ASSIGN_VARIABLE", [at, names[b"kept"]], []))
+    graph.inputs = [names[b"x"]]
+    model.signatureDefs = []
+
+
+def test_a_variable_becomes_an_input_and_an_output() -> None:
+    text = (
+        "x: float32[1, 3] = input()\nh: float32[1, 3] = input()\nkept = Mul(x, x)\n"
+        "y = Add(kept, h)\noutput(y)"
+    )
+    model = edited(write_tflite(parse(text)), keep_as_variable)
+    graph = read_tflite(model)
+    assert [v.name for v in graph.inputs] == ["x", "total"]
+    assert [v.name for v in graph.outputs] == ["y", "kept"]
+    litert, reference = LiteRTRuntime(model), ReferenceRuntime(graph)
+    state = np.zeros((1, 3), np.float32)
+    for step in range(4):
+        x = np.full((1, 3), step + 0.5, np.float32)
+        (want,) = litert.run([x])
+        got, state = reference.run([x, state])
+        if step:  # in its first run LiteRT reads what nobody has set
+            np.testing.assert_array_equal(got, want)
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from edgepack.readers.options import ReadOptions
 from edgepack.readers.tflite import rows  # noqa: F401 (register)
 from edgepack.readers.tflite.records import Model, Operator, Tensor, parse
 from edgepack.readers.tflite.registry import ROWS, OpView
+from edgepack.readers.tflite.states import States
 
 _FOLD_ELEMENTS: Final = 4096  # shape arithmetic is folded while reading, weights are not
 
@@ -24,6 +25,7 @@ def read_tflite(source: str | Path | bytes, options: ReadOptions | None = None) 
     """The graph of a `.tflite` file (its path or its bytes), quantization kept.
 
     The first subgraph is read. A dynamic batch becomes 1 unless `options.input_shapes` says more.
+    Variables become inputs and outputs of the graph, after its own: whoever runs it hands them on.
     Raises BadModel for files that are damaged or contradict themselves, Unsupported with every
     operator that has no place in the IR.
     """
@@ -56,6 +58,7 @@ class Reading:
         self.resized = False
         self._values: dict[int, Value] = {}
         self._findings: list[Finding] = []
+        self.states = States(self.graph)
 
     def run(self) -> Graph:
         """Read everything; raise Unsupported with all findings at once."""
@@ -64,7 +67,8 @@ class Reading:
             self._operator(operator)
         if self._findings:
             raise Unsupported("this model has operators that cannot be read", self._findings)
-        self.graph.outputs = [self.value(i, "the model's output") for i in self.model.outputs]
+        outputs = [self.value(i, "the model's output") for i in self.model.outputs]
+        self.graph.outputs = [*outputs, *self.states.written()]
         self.graph.source = Source(quantization=_scheme(self.graph, self.model))
         try:
             check(self.graph)

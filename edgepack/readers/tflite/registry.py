@@ -39,6 +39,7 @@ class OpView:
         self._reading = reading
         self._operator = operator
         self.graph = reading.graph
+        self.states = reading.states
         self.builtin = operator.builtin
         self.outputs = tuple(reading.tensor(i) for i in operator.outputs)
         self.intermediates = tuple(reading.tensor(i) for i in operator.intermediates if i >= 0)
@@ -87,6 +88,12 @@ class OpView:
         if value.data is None:
             raise self.refuse(f"its input {index} ({value.name}) is computed while the model runs")
         return value.data
+
+    def index_of_input(self, index: int) -> int:
+        """The tensor index of an input that no value stands for (a handle). Raises BadModel."""
+        if index >= self.input_count or self._operator.inputs[index] < 0:
+            raise BadModel(f"{self.builtin} lacks its input {index}")
+        return self._operator.inputs[index]
 
     def ints(self, index: int) -> tuple[int, ...]:
         """The content of a constant input as whole numbers."""

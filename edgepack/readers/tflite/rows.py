@@ -7,6 +7,7 @@ from edgepack.readers.tflite import (
     indexing,
     recurrent,
     shape,
+    variables,
 )
 
-__all__ = ["convolution", "dense", "elementwise", "indexing", "recurrent", "shape"]
+__all__ = ["convolution", "dense", "elementwise", "indexing", "recurrent", "shape", "variables"]
