@@ -114,5 +114,5 @@ def fuse(graph: Graph) -> int:
 
 
 def optimize(graph: Graph) -> int:
-    """`canonicalize`, then `fuse`; return the number of rewrites."""
-    return canonicalize(graph) + fuse(graph)
+    """`canonicalize` and `fuse` by turns until neither finds anything; return the rewrites."""
+    return run_to_fixpoint(graph, (canonicalize, fuse))
