@@ -26,7 +26,6 @@ def by_reference(model: Any, feeds: Sequence[Any]) -> list[Any]:
 def by_tflite(model: Any, feeds: Sequence[Any]) -> list[Any]:
     """Read, optimize, write TFLite, LiteRT."""
     from edgepack.passes.legalize_tflite import legalize_tflite
-
     from edgepack.run.litert import LiteRTRuntime
     from edgepack.writers.tflite.write import write_tflite
 
@@ -40,9 +39,8 @@ def by_tflite(model: Any, feeds: Sequence[Any]) -> list[Any]:
 def by_onnx(model: Any, feeds: Sequence[Any]) -> list[Any]:
     """Read, optimize, write ONNX, ONNX Runtime."""
     from edgepack.passes.legalize_onnx import legalize_onnx
-    from edgepack.writers.onnx import write_onnx
-
     from edgepack.run.ort import OrtRuntime
+    from edgepack.writers.onnx import write_onnx
 
     graph = read_onnx(model, ReadOptions())
     to_layout(graph, "NHWC")

@@ -108,4 +108,7 @@ def type_name(type_proto: Any) -> str:
     kind = type_proto.WhichOneof("value") or "unknown type"
     if kind != "tensor_type":
         return str(kind).removesuffix("_type")
-    return str(T.DataType.Name(type_proto.tensor_type.elem_type)).lower()
+    number = type_proto.tensor_type.elem_type
+    if number not in T.DataType.values():
+        return f"element type {number}"
+    return str(T.DataType.Name(number)).lower()

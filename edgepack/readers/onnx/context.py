@@ -22,7 +22,7 @@ from edgepack.ir.ops import complete_attrs, infer
 Operand = Value | int | float | bool
 
 # A constant may be computed up to this size; a damaged shape must not take the machine down.
-LARGEST_CONSTANT_BYTES = 1 << 31
+LARGEST_CONSTANT_BYTES = 1 << 30
 
 
 class Declined(Exception):  # noqa: N818 (not an error: the walker collects it as a finding)

@@ -32,6 +32,9 @@ from edgepack.readers.options import ReadOptions
 
 DEEPEST_CALL = 64
 
+# What a reading function runs into when attributes and inputs of a node contradict one another.
+_NONSENSE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+
 # Where infinity is a sensible constant: masks, bounds and comparisons.
 _TAKES_INFINITY = frozenset(
     ["Add", "Where", "Clip", "Max", "Min", "Pad", "Attention", "Equal", "Less", "Greater", "Expand",
@@ -257,7 +260,7 @@ class _Reader:
             raise BadModel(problem.message, at=at, hint=problem.hint) from problem
         except (EdgepackError, Declined):
             raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as problem:
+        except _NONSENSE as problem:
             raise BadModel(f"{call.op} {call.name} makes no sense: {problem}") from problem
         return [result] if isinstance(result, Value) else list(result)
 

@@ -53,6 +53,9 @@ def _narrow_limits(ctx: Context, node: Call, zero: Value | None) -> tuple[int, i
 
 
 def _suits(params: QuantParams, to: DType) -> bool:
+    """Whether the runtimes take activations of this kind: 16 bits only without a zero point."""
+    if to is DType.INT16 and params.zero_point.any():
+        return False
     return params.is_per_tensor and to in (DType.INT8, DType.UINT8, DType.INT16)
 
 
@@ -89,7 +92,7 @@ def _may_carry(node: Call, q: Value, params: QuantParams) -> bool:
         return False
     if q.is_const:
         return True
-    if q.dtype is DType.INT32 or not params.is_per_tensor:
+    if not _suits(params, q.dtype):
         return False
     if q.quant is not None:
         return q.quant == params

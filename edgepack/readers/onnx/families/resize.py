@@ -17,6 +17,8 @@ from edgepack.readers.onnx.registry import reads
 
 Kernel = Callable[[Array], Array]  # elementwise, such as a weight by distance
 
+_LARGEST_MATRIX = 1 << 24  # elements; a damaged size must not take the machine down
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -82,6 +84,9 @@ def resample(
     """`x` with new sizes along `axes`."""
     if sampling.mode not in ("nearest", "linear", "cubic"):
         decline(f"resize mode {sampling.mode!r}")
+    for size, axis in zip(sizes, axes, strict=True):
+        if size * x.shape[axis] > _LARGEST_MATRIX:
+            raise ValueError(f"dimension {axis} of {x.shape} is resized to {size}")
     lines = {}
     outside = {}
     for i, axis in enumerate(axes):
@@ -167,6 +172,8 @@ def _matrix(
 ) -> Array:
     """[new, size]: the weight of each input element in each output element."""
     width = int(np.ceil(reach / shrink))
+    if width * len(at) > _LARGEST_MATRIX:
+        raise ValueError(f"a scale of {shrink}")
     first = np.floor(at).astype(int) - width + 1
     taps = first[:, None] + np.arange(2 * width)[None, :]
     weights = kernel((at[:, None] - taps) * shrink)

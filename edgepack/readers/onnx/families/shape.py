@@ -8,7 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import Array, DType, Value
-from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
+from edgepack.readers.onnx.context import (
+    LARGEST_CONSTANT_BYTES,
+    Call,
+    Context,
+    decline,
+    normal_axis,
+)
 from edgepack.readers.onnx.model import dtype_of
 from edgepack.readers.onnx.registry import reads
 
@@ -76,6 +82,8 @@ def range_(ctx: Context, node: Call) -> Value:
     start, step = node.input(0), node.input(2)
     if all(v.is_const for v in node.present):
         begin, end, delta = (node.known(i, "bound").reshape(()).item() for i in range(3))
+        if (end - begin) / delta > LARGEST_CONSTANT_BYTES:
+            raise ValueError(f"a range from {begin} to {end} by {delta}")
         return ctx.constant(np.arange(begin, end, delta), start.dtype)
     declared = node.declared.get(node.outputs[0])
     if declared is None:
@@ -279,6 +287,8 @@ def _grow(ctx: Context, node: Call, x: Value, pads: list[tuple[int, int]]) -> Va
     if mode not in ("reflect", "edge", "wrap"):
         decline(f"padding mode {mode!r}")
     for axis, (before, after) in enumerate(pads):
+        if before + after > LARGEST_CONSTANT_BYTES // 8:
+            raise ValueError(f"padding by {before} and {after}")
         if before or after:
             line = np.pad(np.arange(x.shape[axis]), (before, after), mode=mode)
             x = ctx.op("Gather", x, ctx.constant(line.astype(np.int64)), axis=axis)
