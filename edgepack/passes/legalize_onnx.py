@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from edgepack.ir import Graph, Node, Value
 from edgepack.passes.layout import restore_io, to_layout
 from edgepack.passes.layout_perm import inverse
+from edgepack.passes.unsigned import store_unsigned
 
 
 def legalize_onnx(graph: Graph) -> int:
@@ -19,7 +20,8 @@ def legalize_onnx(graph: Graph) -> int:
     count = restore_io(graph)
     count += decompose_batches(graph)
     count += spell_out_adjoints(graph)
-    return count + to_layout(graph, "NCHW", keep_io=True)
+    count += to_layout(graph, "NCHW", keep_io=True)
+    return count + store_unsigned(graph)
 
 
 def spell_out_adjoints(graph: Graph) -> int:
