@@ -13,7 +13,13 @@ from edgepack.passes.constants import fold_constants
 from edgepack.passes.identities import merge_reshapes, merge_transposes, remove_identities
 from edgepack.passes.manager import run_pass, run_to_fixpoint
 from edgepack.passes.match import all_real, live
-from edgepack.passes.tflite import arithmetic, axes, recurrent, windows  # noqa: F401 (register)
+from edgepack.passes.tflite import (  # noqa: F401 (register)
+    alternatives,
+    arithmetic,
+    axes,
+    recurrent,
+    windows,
+)
 from edgepack.passes.tflite.dtypes import Casts
 from edgepack.passes.tflite.interface import copy_outputs
 from edgepack.passes.tflite.rules import ALTERNATIVES, RULES
@@ -27,8 +33,9 @@ _MAX_ROUNDS: Final = 20
 def legalize_tflite(graph: Graph, supports: Supports | None = None) -> int:
     """Rewrite `graph` in place into TFLite's forms; return the number of rewrites.
 
-    `supports(builtin, dtype)` says what the runtime at hand can run: operators that it lacks are
-    spelled out where that is possible, and left for the caller to report where it is not. Layouts
+    `supports(builtin, dtype)` says what the runtime at hand can run: operators that it has neither
+    for the node's dtype nor for int8 (quantization comes later) are spelled out where that is
+    possible, and left for the caller to report where it is not. Layouts
     must be NHWC already (`passes.layout.to_layout`). What has no TFLite form stays as it is; the
     writer lists it.
     """
@@ -60,6 +67,7 @@ def _legalize_node(graph: Graph, node: Node, casts: Casts, supports: Supports | 
     alternative = ALTERNATIVES.get(node.op)
     if supports is None or alternative is None or not all_real(node):
         return False
-    if all(supports(name, node.output.dtype) for name in builtins_of(node)):
+    kinds = (node.output.dtype, DType.INT8)  # the node may still be quantized
+    if all(any(supports(name, kind) for kind in kinds) for name in builtins_of(node)):
         return False
     return alternative(graph, node)

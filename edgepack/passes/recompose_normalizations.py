@@ -28,9 +28,9 @@ _POWERS: Final = {0.5: "Sqrt", -0.5: "Rsqrt"}
 
 
 def simplify_powers(graph: Graph) -> int:
-    """x^2 = x * x, x^0.5 = Sqrt, x^-0.5 = 1 / Sqrt = Rsqrt; count them.
+    """x^2 = x * x, x^3 = x * x * x, x^0.5 = Sqrt, x^-0.5 = 1 / Sqrt = Rsqrt; count them.
 
-    A square is spelled as a product: it has an integer kernel everywhere.
+    Whole powers are spelled as products, which have integer kernels everywhere.
     """
     count = 0
     for node in live(graph, "Pow", "Div", "Square"):
@@ -50,6 +50,8 @@ def _simpler(graph: Graph, node: Node) -> tuple[str, list[Value]] | None:
         power = uniform(b)
         if power == 2:
             return "Mul", [a, a]
+        if power == 3:
+            return "Mul", [graph.add("Mul", [a, a], name=f"{node.name}/square"), a]
         op = _POWERS.get(power or 0.0)
         return (op, [a]) if op else None
     root = sole_producer(graph, b, "Sqrt")

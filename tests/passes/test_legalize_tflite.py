@@ -210,13 +210,18 @@ LACKING = {
     "PRELU": ("PRelu(x, r)", 1e-5),
     "LOG_SOFTMAX": ("LogSoftmax(x)", 1e-5),
     "RELU_N1_TO_1": ("ReluN1To1(x)", 1e-5),
+    "RELU_0_TO_1": ("Relu0To1(x)", 1e-5),
+    "SIGN": ("Sign(x)", 1e-5),
+    "TILE": ("Tile(x, multiples=(2, 3))", 1e-5),
+    "LOCAL_RESPONSE_NORMALIZATION": ("Lrn(f, radius=1, alpha=0.5, beta=0.75)", 1e-5),
 }
 
 
 @pytest.mark.parametrize("builtin", LACKING)
 def test_what_a_runtime_lacks_is_spelled_out(builtin):
     call, rtol = LACKING[builtin]
-    text = f"x: float32[3, 4] = input()\nr = random(4)\ny = {call}\noutput(y)"
+    text = "x: float32[3, 4] = input()\nr = random(4)\nf: float32[1, 2, 2, 4] = input()\n"
+    text += f"y = {call}\noutput(y)"
     whole, graph = parse(text), parse(text)
     operator = whole.nodes[-1].op
     legalize_tflite(whole, lambda name, dtype: True)
@@ -228,6 +233,12 @@ def test_what_a_runtime_lacks_is_spelled_out(builtin):
     want = ReferenceRuntime(before).run(arrays)[0]
     got = LiteRTRuntime(write_tflite(graph)).run(arrays)[0]
     np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
+
+
+def test_an_integer_kernel_is_enough():
+    graph = parse("x: float32[3, 4] = input()\ny = HardSwish(x)\noutput(y)")
+    legalize_tflite(graph, lambda name, dtype: dtype is DType.INT8)
+    assert ops(graph) == ["HardSwish"]
 
 
 def test_support_is_asked_by_type():

@@ -106,7 +106,8 @@ POWERS = {
     "Square": ("y = Square(x)", 1, "Mul"),
     "Pow 2": ("y = Pow(x, two)", 1, "Mul"),
     "Pow 0.5": ("a = Abs(x)\ny = Pow(a, half)", 1, "Sqrt"),
-    "declines: Pow 3": ("y = Pow(x, three)", 0, "Pow"),
+    "Pow 3": ("y = Pow(x, three)", 1, "Mul"),
+    "declines: Pow 0.7": ("p = const(0.7)\na = Abs(x)\ny = Pow(a, p)", 0, "Pow"),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from edgepack.ir import DType, Graph, Node, Value
 from edgepack.passes.affine import decompose_batchnorm
 from edgepack.passes.match import is_real, supersede
-from edgepack.passes.tflite.rules import Maker, legalizes, spells_out
+from edgepack.passes.tflite.rules import Maker, legalizes
 
 _NAMED: Final = {(0.0, math.inf): "Relu", (0.0, 6.0): "Relu6", (-1.0, 1.0): "ReluN1To1"}
 _BOUNDS: Final = {name: bounds for bounds, name in _NAMED.items()}
@@ -144,93 +144,3 @@ def broadcast_first(graph: Graph, node: Node) -> bool:
             node.set_input(index, make.same("BroadcastTo", value, {"shape": shape}))
             changed = True
     return changed
-
-
-# -- for runtimes that lack the builtin ------------------------------------------------------------
-
-
-@spells_out("Gelu")
-def gelu(graph: Graph, node: Node) -> bool:
-    """x / 2 * (1 + erf(x / sqrt 2)), or its tanh form."""
-    make, x = Maker(graph, node), node.input(0)
-
-    def number(value: float) -> Value:
-        return make.constant(value, DType.FLOAT32)
-
-    if node.attrs["approximate"]:
-        cube = make("Mul", make("Mul", x, x), x)
-        inner = make("Add", x, make("Mul", cube, number(0.044715)))
-        core = make("Tanh", make("Mul", inner, number(math.sqrt(2 / math.pi))))
-    else:
-        core = make("Erf", make("Mul", x, number(math.sqrt(0.5))))
-    half = make("Mul", x, number(0.5))
-    supersede(graph, node.output, "Mul", [half, make("Add", core, number(1.0))])
-    return True
-
-
-@spells_out("HardSwish")
-def hard_swish(graph: Graph, node: Node) -> bool:
-    """x * relu6(x + 3) / 6."""
-    make, x = Maker(graph, node), node.input(0)
-    ramp = make("Relu6", make("Add", x, make.constant(3.0, DType.FLOAT32)))
-    sixth = make("Mul", x, make.constant(1 / 6, DType.FLOAT32))
-    supersede(graph, node.output, "Mul", [sixth, ramp])
-    return True
-
-
-@spells_out("LeakyRelu")
-def leaky_relu(graph: Graph, node: Node) -> bool:
-    """max(x, a x) for a slope up to 1, min(x, a x) above."""
-    make, x, alpha = Maker(graph, node), node.input(0), node.attrs["alpha"]
-    scaled = make("Mul", x, make.constant(alpha, DType.FLOAT32))
-    supersede(graph, node.output, "Maximum" if alpha <= 1 else "Minimum", [x, scaled])
-    return True
-
-
-@spells_out("PRelu")
-def prelu(graph: Graph, node: Node) -> bool:
-    """relu(x) + a * min(x, 0)."""
-    make, x = Maker(graph, node), node.input(0)
-    negative = make("Minimum", x, make.constant(0.0, DType.FLOAT32))
-    supersede(graph, node.output, "Add", [make("Relu", x), make("Mul", negative, node.input(1))])
-    return True
-
-
-@spells_out("Elu")
-def elu(graph: Graph, node: Node) -> bool:
-    """relu(x) + exp(min(x, 0)) - 1."""
-    make, x = Maker(graph, node), node.input(0)
-    negative = make("Exp", make("Minimum", x, make.constant(0.0, DType.FLOAT32)))
-    tail = make("Sub", negative, make.constant(1.0, DType.FLOAT32))
-    supersede(graph, node.output, "Add", [make("Relu", x), tail])
-    return True
-
-
-@spells_out("SquaredDifference")
-def squared_difference(graph: Graph, node: Node) -> bool:
-    """(a - b) * (a - b)."""
-    make = Maker(graph, node)
-    difference = make("Sub", *node.inputs)
-    supersede(graph, node.output, "Mul", [difference, difference])
-    return True
-
-
-@spells_out("LogSoftmax")
-def log_softmax(graph: Graph, node: Node) -> bool:
-    """x - max - log(sum(exp(x - max)))."""
-    make, x = Maker(graph, node), node.input(0)
-    over = {"axes": (node.attrs["axis"],), "keepdims": True}
-    shifted = make("Sub", x, make("ReduceMax", x, attrs=over))
-    total = make("ReduceSum", make("Exp", shifted), attrs=over)
-    supersede(graph, node.output, "Sub", [shifted, make("Log", total)])
-    return True
-
-
-@spells_out("ReluN1To1")
-def relu_n1_to_1(graph: Graph, node: Node) -> bool:
-    """min(max(x, -1), 1)."""
-    make, x = Maker(graph, node), node.input(0)
-    low = make("Maximum", x, make.constant(-1.0, x))
-    low.quant = x.quant
-    supersede(graph, node.output, "Minimum", [low, make.constant(1.0, x)])
-    return True

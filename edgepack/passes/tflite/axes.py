@@ -65,14 +65,15 @@ def reverse_each(graph: Graph, node: Node) -> bool:
 def pad_edges(graph: Graph, node: Node) -> bool:
     """Negative pads by a Slice; repeated edges, and mirrors of more than there is, by a Gather."""
     pads, mode = node.attrs["pads"], node.attrs["mode"]
+    if not any(map(any, pads)):
+        supersede(graph, node.output, "Reshape", [node.input(0)], {"shape": node.output.shape})
+        return True
     if any(n < 0 for pair in pads for n in pair):
         return _cut_first(graph, node)
     if mode == "constant" or _mirrors(node):
         return False
     make, x = Maker(graph, node), node.input(0)
     rows = [i for i, pair in enumerate(pads) if any(pair)]
-    if not rows:
-        return False
     for axis in rows[:-1]:
         indices = make.constant(_indices(x.shape[axis], pads[axis], mode), DType.INT32)
         y = make("Gather", x, indices, attrs={"axis": axis})
