@@ -536,6 +536,7 @@ _SHAPES = {
                                size=(1, 2, 2, 2, 2), stride=(1, 1, 2, 2, 1)),
     "slice/int64": one("Slice", "int64[8]", begin=(2,), size=(3,), stride=(1,)),
     "slice/bool_stride": one("Slice", "bool[8]", begin=(1,), size=(3,), stride=(2,)),
+    "pad/nothing": one("Pad", "float32[2, 3]", pads=((0, 0), (0, 0)), mode="edge"),
     "pad/zeros": one("Pad", "float32[2, 3]", pads=((1, 2), (0, 3))),
     "pad/value": one("Pad", "float32[2, 3]", pads=((1, 0), (2, 1)), value=1.5),
     "pad/spatial": one("Pad", "float32[1, 4, 4, 2]", pads=((0, 0), (1, 2), (2, 1), (0, 0))),

@@ -35,6 +35,7 @@ ILLEGAL = {
     "maxpool2d/odd_pad_negative",
     "pad/cut",
     "pad/edge",
+    "pad/nothing",
     "reverse/apart",
     "reverse/two_axes",
     "slice/scalar",
