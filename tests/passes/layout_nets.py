@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from edgepack.ir import DType, Graph, Value
+from edgepack.ir import Graph, Value
+from edgepack.ir.text import parse
 from edgepack.ir.value import Attr
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -202,8 +205,6 @@ def conv1d() -> Graph:
 
 def quantized() -> Graph:
     """int8 from end to end, with per-channel weights."""
-    from edgepack.ir.text import parse
-
     return parse(
         """
         x: int8[1, 3, 8, 8] @ q(0.02, -5) = input()
@@ -219,18 +220,17 @@ def quantized() -> Graph:
     )
 
 
-NETS = {
-    "resnet_option_a": resnet_option_a,
-    "mobilenet_v2": mobilenet_v2,
-    "mobilenet_v3": mobilenet_v3,
-    "densenet": densenet,
-    "unet": unet,
-    "shufflenet": shufflenet,
-    "flatten_dense": flatten_dense,
-    "two_branches_dense": two_branches_dense,
-    "generator": generator,
-    "conv1d": conv1d,
-    "quantized": quantized,
+# Networks, and the transposes that are theirs: a channel shuffle is one.
+NETS: dict[str, tuple[Callable[[], Graph], int]] = {
+    "resnet_option_a": (resnet_option_a, 0),
+    "mobilenet_v2": (mobilenet_v2, 0),
+    "mobilenet_v3": (mobilenet_v3, 0),
+    "densenet": (densenet, 0),
+    "unet": (unet, 0),
+    "shufflenet": (shufflenet, 1),
+    "flatten_dense": (flatten_dense, 0),
+    "two_branches_dense": (two_branches_dense, 0),
+    "generator": (generator, 0),
+    "conv1d": (conv1d, 0),
+    "quantized": (quantized, 0),
 }
-
-DTYPES = {DType.FLOAT32, DType.INT8}

@@ -122,8 +122,12 @@ def _unflatten(net: RandomNet, x: Value) -> Value | None:
 
 def _concat(net: RandomNet, x: Value) -> Value | None:
     axis = net.pick(x.rank) if x.rank else 0
-    fits = [v for v in net.pool if v.rank == x.rank > 0 and v.size <= _LIMIT // 4
-            and v.shape[:axis] + v.shape[axis + 1 :] == x.shape[:axis] + x.shape[axis + 1 :]]  # fmt: skip
+
+    def rest(v: Value) -> tuple[int, ...]:
+        return v.shape[:axis] + v.shape[axis + 1 :]
+
+    small = [v for v in net.pool if v.rank == x.rank > 0 and v.size <= _LIMIT // 4]
+    fits = [v for v in small if rest(v) == rest(x)]
     return net.add("Concat", x, *fits[:2], axis=axis - x.rank * net.pick(2)) if fits else None
 
 
@@ -175,7 +179,11 @@ def _axis(net: RandomNet, x: Value) -> Value | None:
 
 
 def _tile(net: RandomNet, x: Value) -> Value | None:
-    return net.add("Tile", x, multiples=(1,) * (x.rank - 1) + (2,)) if x.rank and x.size <= 512 else None
+    return (
+        net.add("Tile", x, multiples=(1,) * (x.rank - 1) + (2,))
+        if x.rank and x.size <= 512
+        else None
+    )
 
 
 def _last(net: RandomNet, x: Value) -> Value | None:
