@@ -424,7 +424,22 @@ def _lstm(units: int, features: int, steps: int, *, x: str, h: str, c: str, attr
 
 
 _INNER = ", intermediates=(None, None, None, None, (0.0078125, 0))"
+
+
+def _svdf(state: str, time: str, rank: int, scale: float) -> str:
+    return (
+        "x: int8[2, 11] @ q(0.03, 4) = input()\nw: int8[8, 11] @ q(0.01, 0) = random()\n"
+        f"t: {time}[8, 5] @ q(0.02, 0) = random()\n"
+        f"b: int32[{8 // rank}] @ q({scale * 0.02:.8g}, 0) = random()\n"
+        f"s: {state}[2, 40] @ q({scale}, 0) = full(0, 2, 40)\n"
+        f"y: q(0.008, -128) = Svdf(x, w, t, b, s, rank={rank}, activation='relu')\noutput(y)"
+    )
+
+
 _RECURRENT: Final = {
+    "svdf/int16_state": C(_svdf("int16", "int16", 2, 0.001)),
+    "svdf/int8_state": C(
+        _svdf("int8", "int8", 1, 0.05), litert="LiteRT takes a state of 16 bits alone"),
     "lstm/batch_major": C(
         _lstm(6, 10, 5, x="int8[1, {steps}, {features}] @ q(0.015625, 3)",
               h="int8[1, {units}] @ q(0.0078125, 0) = full(0, 1, {units})",

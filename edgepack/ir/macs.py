@@ -44,3 +44,8 @@ def lstm(node: Node) -> int:
     steps: int = node.input(0).shape[0] * node.input(0).shape[1]
     matrices = (node.optional(i) for i in (*range(1, 9), 16))
     return steps * sum(m.size for m in matrices if m is not None)
+
+
+def svdf(node: Node) -> int:
+    """Batch times the elements of both weight matrices."""
+    return int(node.input(0).shape[0] * (node.input(1).size + node.input(2).size))

@@ -260,6 +260,9 @@ OPS: Final[Mapping[str, Op]] = {
                "h c n_i? n_f? n_c? n_o?", shapes.lstm,
                {"activation": "tanh", "cell_clip": 0.0, "proj_clip": 0.0, "time_major": False,
                 "intermediates": ()}, FLOAT, macs.lstm),
+    "Svdf": Op("dense layer over the latest steps of a stream, its matrix split into features and "
+               "time", "x w_feature w_time b? state", shapes.svdf,
+               {"rank": 1, "activation": "none"}, FLOAT, macs.svdf),
     # -- quantization ------------------------------------------------------------------------------
     "Quantize": Op("real or integer to integer, by the output's parameters", "x", shapes.cast,
                    {"to": REQUIRED}),

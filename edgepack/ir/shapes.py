@@ -404,3 +404,23 @@ def lstm(inputs: Inputs, attrs: Attrs) -> list[Spec]:
     if h.dtype is not x.dtype or c.rank != 2:
         raise ValueError(f"the state {h.name} is {h.dtype}, the input {x.dtype}")
     return [((*x.shape[:2], out), x.dtype)]
+
+
+def svdf(inputs: Inputs, attrs: Attrs) -> list[Spec]:
+    """Svdf: x [batch, in] to [batch, filters / rank].
+
+    Feature weights are [filters, in], time weights [filters, memory], the state [batch, memory *
+    filters].
+    """
+    x, feature, time, state = (need(inputs, i) for i in (0, 1, 2, 4))
+    if x.rank != 2 or feature.rank != 2 or time.rank != 2 or feature.shape[1] != x.shape[1]:
+        raise ValueError(f"weights {feature.shape} and {time.shape} do not suit {x.shape}")
+    filters, rank = feature.shape[0], attrs["rank"]
+    if time.shape[0] != filters or rank < 1 or filters % rank:
+        raise ValueError(f"{filters} filters of rank {rank} do not suit time weights {time.shape}")
+    if state.shape != (x.shape[0], filters * time.shape[1]):
+        raise ValueError(f"the state {state.shape} is not [batch, memory * filters]")
+    units, bias = filters // rank, inputs[3]
+    if bias is not None and bias.shape != (units,):
+        raise ValueError(f"the bias {bias.shape} is not [{units}]")
+    return [((x.shape[0], units), x.dtype)]

@@ -23,6 +23,7 @@ from edgepack.kernels import (  # noqa: F401  (importing registers)
     quantized_lstm,
     quantized_reduction,
     quantized_softmax,
+    quantized_svdf,
     recurrent,
     reduction,
     shape,

@@ -1,4 +1,4 @@
-"""The LSTM of real numbers."""
+"""The LSTM and SVDF of real numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from edgepack.errors import Finding, Unsupported
 from edgepack.ir import Array, Node
-from edgepack.kernels.activation import sigmoid
+from edgepack.kernels.activation import activate, sigmoid
 from edgepack.kernels.registry import real
 
 
@@ -57,3 +57,17 @@ def _projected(node: Node, inputs: tuple[Array | None, ...], h: Array) -> Array:
         return h
     y = h @ matrix.T
     return _clipped(y if bias is None else y + bias, node.attrs["proj_clip"])
+
+
+@real("Svdf")
+def svdf(node: Node, x: Array, feature: Array, time: Array, b: Array | None, state: Array) -> Array:
+    """The newest features joined to the state's, weighted over time, summed over the rank."""
+    history = shifted(state, x @ feature.T, time.shape[1])
+    y = (history * time).sum(axis=-1).reshape(len(x), -1, node.attrs["rank"]).sum(axis=-1)
+    return activate(node, y if b is None else y + b)
+
+
+def shifted(state: Array, newest: Array, memory: int) -> Array:
+    """[batch, filters, memory]: the state without its oldest step, and the newest one."""
+    old = state.reshape(len(state), -1, memory)[:, :, 1:]
+    return np.concatenate([old, newest[:, :, None]], axis=-1)

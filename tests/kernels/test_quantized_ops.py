@@ -24,7 +24,8 @@ IN_LITERT = [name for name, case in QUANTIZED_CASES.items() if not case.litert]
 BOUND = {
     "sigmoid", "tanh", "softmax", "logsoftmax", "l2norm", "maxpool2d", "averagepool2d",
     "resizebilinear", "resizenearest", "maximum", "minimum", "where", "relu6", "relun1to1",
-    "relu0to1", "reducemax", "reducemin", "pad", "concat", "transpose", "slice", "argmax", "lstm",
+    "relu0to1", "reducemax", "reducemin", "pad", "concat", "transpose", "slice", "argmax",
+    "lstm", "svdf",
 }  # fmt: skip
 FREE = [name for name in IN_MICRO if name.split("/")[0] not in BOUND]
 

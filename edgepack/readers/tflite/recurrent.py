@@ -31,7 +31,8 @@ def lstm(op: OpView) -> None:
         raise BadModel(f"the input {list(x.shape)} is not [batch, time, features]")
     batch = x.shape[1 if options.timeMajor else 0]
     inputs = [
-        _state(op, i, batch) if i in _STATES else op.optional(i) for i in range(op.input_count)
+        _state(op, i, batch, _STATES[i]) if i in _STATES else op.optional(i)
+        for i in range(op.input_count)
     ]
     op.emit(
         "Lstm", inputs, cell_clip=float(options.cellClip), proj_clip=float(options.projClip),
@@ -39,10 +40,10 @@ def lstm(op: OpView) -> None:
     )  # fmt: skip
 
 
-def _state(op: OpView, index: int, batch: int) -> Value:
+def _state(op: OpView, index: int, batch: int, what: str) -> Value:
     tensor = op.input_tensor(index)
     if tensor is None or len(tensor.shape) != 2 or tensor.dtype is None:
-        raise BadModel(f"the {_STATES[index]} state is missing or not [batch, units]")
+        raise BadModel(f"the {what} state is missing or not [batch, units]")
     start = 0 if tensor.quant is None else int(tensor.quant.zero_point[0])
     data = np.full((batch, tensor.shape[1]), start, tensor.dtype.numpy)
     return op.graph.constant(data, tensor.name, tensor.quant)
@@ -53,3 +54,14 @@ def _pairs(tensors: tuple[Tensor, ...]) -> tuple[tuple[float, int] | None, ...]:
         None if t.quant is None else (float(t.quant.scale[0]), int(t.quant.zero_point[0]))
         for t in tensors
     )
+
+
+@reads("SVDF")
+def svdf(op: OpView) -> None:
+    """SVDF; its variable becomes a state that starts at zero."""
+    x, options = op.input(0), op.options("SVDFOptions")
+    if x.rank != 2:
+        raise BadModel(f"the input {list(x.shape)} is not [batch, features]")
+    inputs = [x, op.input(1), op.input(2), op.optional(3), _state(op, 4, x.shape[0], "filter")]
+    activation = op.activation(options.fusedActivationFunction)
+    op.emit("Svdf", inputs, rank=options.rank, activation=activation)

@@ -8,9 +8,19 @@ from edgepack.errors import InternalError
 from edgepack.ir import DType, Node, QuantParams, Value
 from edgepack.schema import tflite as fmt
 from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
+from edgepack.writers.tflite.convolution import activation
 
 _SLOTS: Final = 24
 _STATES: Final = (18, 19)
+
+
+def _variable(node: Node, index: int, out: TFLiteBuilder) -> Value:
+    """A state as a variable, which starts at zero."""
+    state = node.input(index)
+    start = state.quant.zero_point[0] if state.quant else 0
+    if not state.is_const or (state.const != start).any():
+        raise InternalError(f"{node.name} starts from a state that is not zero", at=state.name)
+    return out.variable(state)
 
 
 @lowers("Lstm")
@@ -18,11 +28,7 @@ def lstm(node: Node, out: TFLiteBuilder) -> None:
     """UNIDIRECTIONAL_SEQUENCE_LSTM; the states become variables, which start at zero."""
     inputs = list(node.inputs)
     for index in _STATES:
-        state = node.input(index)
-        start = state.quant.zero_point[0] if state.quant else 0
-        if not state.is_const or (state.const != start).any():
-            raise InternalError(f"{node.name} starts from a state that is not zero", at=state.name)
-        inputs[index] = out.variable(state)
+        inputs[index] = _variable(node, index, out)
     code = getattr(fmt.schema().ActivationFunctionType, node.attrs["activation"].upper())
     out.emit(
         "UNIDIRECTIONAL_SEQUENCE_LSTM", node, inputs=inputs, slots=_SLOTS,
@@ -44,3 +50,12 @@ def _intermediates(node: Node) -> list[Value]:
             dtype = DType.INT8 if index == 4 else DType.INT16
             values.append(Value(name, (0,), dtype, QuantParams.per_tensor(*pair)))
     return values
+
+
+@lowers("Svdf")
+def svdf(node: Node, out: TFLiteBuilder) -> None:
+    """SVDF; the state becomes a variable, which starts at zero."""
+    out.emit(
+        "SVDF", node, inputs=[*node.inputs[:4], _variable(node, 4, out)], options="SVDFOptions",
+        rank=node.attrs["rank"], fused_activation_function=activation(node),
+    )  # fmt: skip
