@@ -26,7 +26,10 @@ ELSEWHERE = {
 }
 
 # Operators that never reach the ONNX writer.
-NOT_IN_ONNX = {"Bitcast": "made by the legalization for TFLite alone"}
+NOT_IN_ONNX = {
+    "Bitcast": "made by the legalization for TFLite alone",
+    "Svdf": "one step of a stream: without the state that the runtime keeps it means nothing",
+}
 
 
 def graphs(op: str) -> list[Graph]:
