@@ -18,6 +18,7 @@ from edgepack.readers.emitter import Refused
 from edgepack.readers.tensorflow.attributes import python_attrs
 from edgepack.readers.tensorflow.call import Call, Const, Item, normal
 from edgepack.readers.tensorflow.fold import can_compute, compute, op_def
+from edgepack.readers.tensorflow.recurrent import read_marked
 from edgepack.readers.tensorflow.registry import READS
 
 _CALLS = re.compile(r"(^|/)(Stateful)?PartitionedCall(_\d+)?$")
@@ -186,6 +187,9 @@ def _variable(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
 
 
 def _call(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
+    whole = read_marked(_emitter(interpreter, step), interpreter.functions[step.attrs["f"]])
+    if whole is not None:
+        return whole
     prefix = step.stem.removesuffix(step.op)
     prefix = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
     return interpreter.call(step.attrs["f"], step.inputs, prefix)

@@ -16,6 +16,7 @@ from edgepack.readers.tensorflow.graphdef import Interpreter
 from edgepack.readers.tensorflow.inputs import static_shape
 from edgepack.readers.tensorflow.keras_files import load_keras
 from edgepack.readers.tensorflow.layer_names import scopes_of
+from edgepack.readers.tensorflow.recurrent import marked_layers
 from edgepack.readers.tensorflow.saved_model import check_folder, saved_model_graph
 from edgepack.readers.tensorflow.session import quiet_tensorflow
 
@@ -86,7 +87,7 @@ def _model_graph(model: Any, options: ReadOptions, name: str) -> Graph:
     interpreter.finish()
     graph.outputs = [interpreter.as_value(item, "output") for item in results]
     graph.remove_dead()
-    _name_outputs(graph, list(getattr(model, "output_names", ())))
+    _name_outputs(graph, [x._keras_history[0].name for x in model.outputs])
     return graph
 
 
@@ -125,7 +126,8 @@ def _traced(model: Any, shapes: list[tuple[int, ...]], dtypes: list[Any]) -> Any
         return model(arguments, training=False)
 
     try:
-        return tf.function(infer, autograph=False).get_concrete_function(*specs)
+        with marked_layers(model):
+            return tf.function(infer, autograph=False).get_concrete_function(*specs)
     except Exception as problem:
         reason = " ".join(str(problem).split())[:300]
         raise BadModel(
