@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import zlib
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ _SMALL = 8  # constants up to this size are printed in full
 def parse(text: str) -> Graph:
     """The graph that `text` describes. Raises ValueError with the line that is not understood."""
     parser = _Parser()
-    for statement in ast.parse(text.strip()).body:
+    for statement in ast.parse(dedent(text).strip()).body:
         try:
             parser.statement(statement)
         except (KeyError, ValueError, TypeError, AttributeError) as problem:

@@ -38,6 +38,7 @@ def quantize_integer(
     for node in graph.nodes:
         if node in nodes:
             rewrite.constants(node)
+    rewrite.requantize()
     rewrite.fence()
     for value in list(graph.values()):
         rewrite.retype(value)
@@ -142,6 +143,17 @@ class _Rewrite:
         return self._twins[key]
 
     # -- activations -------------------------------------------------------------------------------
+
+    def requantize(self) -> None:
+        """Bring values with prescribed parameters into those of the operators that tie them."""
+        for value, params in self.plan.requantized:
+            twin = Value(self.graph.fresh(f"{value.name}_requantized"), value.shape)
+            for user in list(value.users):
+                if user in self.plan.nodes and row(user.op).quant.output == "same":
+                    user.set_inputs([twin if v is value else v for v in user.inputs])
+            to = {"to": str(self.options.activations)}
+            self.plan.nodes.add(self.graph.add_node(Node("Quantize", [value], [twin], to)))
+            self.plan.params[id(twin)] = params
 
     def fence(self) -> None:
         """Convert where integer and float nodes meet, and at inputs and outputs of the graph."""

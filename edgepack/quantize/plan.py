@@ -18,11 +18,16 @@ from edgepack.quantize.statistics import StatisticsTable
 
 @dataclass(slots=True)
 class QuantPlan:
-    """The decision: `nodes` become integer; `params` and `methods` by id of each real value."""
+    """The decision: `nodes` become integer; `params` by id and `methods` by name of each real value.
+
+    `requantized` lists values whose parameters are prescribed, with those in which the operators
+    that tie their inputs together must read them.
+    """
 
     nodes: set[Node]
     params: dict[int, QuantParams] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
+    requantized: list[tuple[Value, QuantParams]] = field(default_factory=list)
 
 
 def is_activation(value: Value | None) -> bool:
@@ -64,8 +69,11 @@ def plan_quantization(
     for group in groups:
         params, method = _group_params(group, seen, options, nodes)
         for value in group:
-            plan.params[id(value)] = params
-            plan.methods[value.name] = method
+            own = _fixed(value, nodes, options.activations)
+            if own is not None and own != params:
+                plan.requantized.append((value, params))
+            plan.params[id(value)] = own or params
+            plan.methods[value.name] = "fixed" if own else method
     return plan
 
 
