@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 from edgepack.errors import BadInput, BadModel
 from edgepack.readers.tensorflow.legacy_layers import legacy_layers
+from edgepack.readers.tensorflow.legacy_nodes import has_function_layers, modern_nodes
 
 # Layers whose configuration is Python code, as marshalled bytes.
 _CODE_LAYERS = frozenset({"Lambda"})
@@ -29,9 +33,10 @@ def load_keras(path: Path, trust: bool) -> Any:
     import keras
 
     try:
-        return keras.models.load_model(
-            path, compile=False, safe_mode=not trust, custom_objects=legacy_layers()
-        )
+        with _modern_file(path, config) as file:
+            return keras.models.load_model(
+                file, compile=False, safe_mode=not trust, custom_objects=legacy_layers()
+            )
     except Exception as problem:
         raise _explained(path, problem) from problem
 
@@ -62,6 +67,22 @@ def _h5_config(path: Path) -> Any:
             hint="save the whole model, or give file.py:factory",
         )
     return json.loads(text)
+
+
+@contextlib.contextmanager
+def _modern_file(path: Path, config: Any) -> Iterator[Path]:
+    """The file itself, or where Keras 3 needs another configuration, a copy that has it."""
+    if zipfile.is_zipfile(path) or not has_function_layers(config):
+        yield path
+        return
+    import h5py
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
+            file.attrs["model_config"] = json.dumps(modern_nodes(config))
+        yield copy
 
 
 def _refuse_code(path: Path, config: Any) -> None:

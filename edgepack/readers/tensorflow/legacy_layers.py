@@ -109,21 +109,32 @@ def _function(path: str) -> Any:
         return _operator(path.rpartition(".")[2])
     found: Any = tf
     for part in path.split("."):
+        if part.startswith("_"):
+            raise ValueError(f"the function tf.{path} is not known to be safe")
         found = getattr(found, part)
     return found
 
 
 def _operator(name: str) -> Any:
-    import operator
-
-    import tensorflow as tf
-
-    if name == "getitem":
-        return _getitem
-    return {"add": operator.add, "ne": tf.not_equal, "eq": tf.equal}[name]
+    operators = {"getitem": _getitem, "add": _add, "ne": _not_equal, "eq": _equal}
+    if name not in operators:
+        raise ValueError(f"the operator {name} on tensors is not known")
+    return operators[name]
 
 
-def _getitem(x: Any, spec: Any) -> Any:
+def _add(x: Any, y: Any) -> Any:
+    return x + y
+
+
+def _equal(x: Any, y: Any) -> Any:
+    return x == y
+
+
+def _not_equal(x: Any, y: Any) -> Any:
+    return x != y
+
+
+def _getitem(x: Any, slice_spec: Any) -> Any:
     """Slicing as Keras 2 wrote it: a slice is a dictionary of start, stop and step."""
 
     def piece(item: Any) -> Any:
@@ -131,7 +142,8 @@ def _getitem(x: Any, spec: Any) -> Any:
             return slice(*(item.get(key) for key in ("start", "stop", "step")))
         return Ellipsis if item == "..." else item
 
-    return x[tuple(map(piece, spec)) if isinstance(spec, list | tuple) else piece(spec)]
+    several = isinstance(slice_spec, list | tuple)
+    return x[tuple(map(piece, slice_spec)) if several else piece(slice_spec)]
 
 
 def _operation_layer() -> Any:
