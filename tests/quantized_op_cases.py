@@ -398,6 +398,33 @@ _MOVEMENT: Final = {
         unary("Pad", IMAGE, "q(0.043, -11)",
               "pads=((0, 0), (1, 2), (0, 1), (0, 0)), value=1.3")),
     "concat/channels": C(binary("Concat", _A, _A, "q(0.031, 5)", "axis=3")),
+    "spacetobatch/padded": C(
+        unary("SpaceToBatch", IMAGE, "q(0.043, -11)", "block=(2, 3), pad=((0, 1), (1, 0))"),
+        micro="TensorFlow Lite Micro pads with 0 where LiteRT pads with the zero point"),
+    "spacetobatch/zero_point_0": C(
+        unary("SpaceToBatch", IMAGE.replace("-11", "0"), "q(0.043, 0)",
+              "block=(2, 3), pad=((0, 1), (1, 0))")),
+    "batchtospace/cropped": C(
+        unary("BatchToSpace", "int8[6, 3, 4, 2] @ q(0.043, -11)", "q(0.043, -11)",
+              "block=(2, 3), crop=((1, 0), (0, 2))")),
+    "depthtospace/plain": C(
+        unary("DepthToSpace", "int8[1, 3, 4, 8] @ q(0.043, -11)", "q(0.043, -11)", "block=2"),
+        litert=NOT_REFERENCE),
+    "spacetodepth/plain": C(
+        unary("SpaceToDepth", "int8[1, 4, 6, 3] @ q(0.043, -11)", "q(0.043, -11)", "block=2")),
+    "pad/mirrored": C(
+        unary("Pad", IMAGE, "q(0.043, -11)",
+              'pads=((0, 0), (1, 2), (0, 1), (0, 0)), mode="reflect"')),
+    "reshape/plain": C(unary("Reshape", IMAGE, "q(0.043, -11)", "shape=(8, 54)")),
+    "split/channels": C(
+        f"x: {IMAGE} = input()\na, b = Split(x, axis=3, sizes=(2, 4))\noutput(a, b)"),
+    "reverse/plain": C(unary("Reverse", _A, "q(0.031, 5)", "axes=(2,)")),
+    "broadcastto/plain": C(
+        unary("BroadcastTo", "int8[1, 4, 1] @ q(0.031, 5)", "q(0.031, 5)", "shape=(3, 4, 5)")),
+    "gather/rows": C(
+        f"x: {_A} = input()\ni: int32[3] = const([2, 0, 1])\n"
+        "y: q(0.031, 5) = Gather(x, i, axis=1)\noutput(y)"),
+    "argmin/last": C(f'x: {IMAGE} = input()\ny = ArgMin(x, axis=3, to="int32")\noutput(y)'),
     "transpose/plain": C(unary("Transpose", IMAGE, "q(0.043, -11)", "perm=(0, 3, 1, 2)")),
     "slice/strided": C(
         unary("Slice", IMAGE, "q(0.043, -11)",

@@ -25,7 +25,8 @@ BOUND = {
     "sigmoid", "tanh", "softmax", "logsoftmax", "l2norm", "maxpool2d", "averagepool2d",
     "resizebilinear", "resizenearest", "maximum", "minimum", "where", "relu6", "relun1to1",
     "relu0to1", "reducemax", "reducemin", "pad", "concat", "transpose", "slice", "argmax",
-    "lstm", "svdf",
+    "lstm", "svdf", "spacetobatch", "batchtospace", "depthtospace", "spacetodepth", "reshape",
+    "split", "reverse", "broadcastto", "gather", "argmin",
 }  # fmt: skip
 FREE = [name for name in IN_MICRO if name.split("/")[0] not in BOUND]
 
