@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from edgepack.api.inspect import Inspection
+from edgepack.api.inspection import Inspection
 from edgepack.report import Report
 from edgepack.targets import Target
 from edgepack.validate.files import LABELS

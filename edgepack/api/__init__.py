@@ -1,8 +1,8 @@
 """The Python API: each command of the command line as one call."""
 
-from edgepack.api.check import check
-from edgepack.api.export import export
-from edgepack.api.inspect import Inspection, inspect
+from edgepack.api.checking import check
+from edgepack.api.exporting import export
+from edgepack.api.inspection import Inspection, inspect
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import load
 from edgepack.api.validation import rewrite_page, validate

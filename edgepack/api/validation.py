@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edgepack.api.export import FILE_NAMES, accuracy_requirements
+from edgepack.api.exporting import FILE_NAMES, accuracy_requirements
 from edgepack.api.options import ExportOptions
 from edgepack.data import load_samples
 from edgepack.errors import BadInput

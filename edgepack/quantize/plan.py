@@ -18,7 +18,7 @@ from edgepack.quantize.statistics import StatisticsTable
 
 @dataclass(slots=True)
 class QuantPlan:
-    """The decision: `nodes` become integer; `params` by id and `methods` by name of each real value.
+    """The decision: `nodes` become integer; `params` by id and `methods` by name of real values.
 
     `requantized` lists values whose parameters are prescribed, with those in which the operators
     that tie their inputs together must read them.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgepack.api.assess import compute_of
-from edgepack.api.check import source_info
+from edgepack.api.checking import source_info
 from edgepack.api.lower import canonical, is_quantized
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source

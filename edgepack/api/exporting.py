@@ -12,7 +12,7 @@ from typing import Any
 
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
-from edgepack.api.check import fit_requirements, source_info
+from edgepack.api.checking import fit_requirements, source_info
 from edgepack.api.folder import replaced_folder
 from edgepack.api.lower import Lowered, canonical, lower, noise
 from edgepack.api.options import ExportOptions
