@@ -36,8 +36,12 @@ class QuantizedCase:
     feed: Callable[[np.random.Generator, Value], Array] | None = None
 
     def graph(self) -> Graph:
-        """A new graph."""
-        return parse(self.text)
+        """A new graph; several outputs of one node, which the text cannot annotate, share q(...)."""
+        graph = parse(self.text)
+        for node in graph.nodes:
+            for value in node.outputs[1:] and node.outputs:
+                value.quant = node.input(0).quant
+        return graph
 
     def inputs(self, seed: int) -> list[Array]:
         """One array per input of the graph; another draw for each seed."""
