@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +17,36 @@ from edgepack.ir import Array, DType
 OLDEST_OPSET = 7
 
 
-def load_proto(source: str | os.PathLike[str] | bytes | Any) -> tuple[Any, Path | None]:
-    """The ModelProto of a path, of bytes, or itself; and the folder its external data lies in.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A ModelProto, the folder that its external data lies in if known, the bytes' sha256."""
+
+    proto: Any
+    folder: Path | None
+    sha256: str
+
+
+def load_proto(source: str | os.PathLike[str] | bytes | Any) -> Loaded:
+    """The model of a path, of bytes, or given as a ModelProto.
 
     Raises BadModel when there is no such file, or when it is not a whole ONNX model.
     """
     import onnx
 
     if isinstance(source, onnx.ModelProto):
-        return _checked(source, "the model"), None
+        return Loaded(_checked(source, "the model"), None, _sha256(source.SerializeToString()))
     if isinstance(source, bytes):
-        return _parse(source, "the model"), None
+        return Loaded(_parse(source, "the model"), None, _sha256(source))
     path = Path(source)
     try:
         data = path.read_bytes()
     except OSError as problem:
         raise BadModel(f"{path} cannot be read: {problem.strerror}") from problem
-    return _parse(data, str(path)), path.parent
+    return Loaded(_parse(data, str(path)), path.parent, _sha256(data))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _parse(data: bytes, where: str) -> Any:

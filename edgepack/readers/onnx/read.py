@@ -6,7 +6,6 @@ defines the operator with; where that fails and every input is known, by ONNX's 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -48,23 +47,16 @@ def read_onnx(source: str | os.PathLike[str] | bytes | Any, options: ReadOptions
     Spatial operators are NCHW, as in the file. Raises BadModel for files that are damaged or that
     reach outside of their folder, Unsupported with all nodes that have no translation.
     """
-    model, folder = load_proto(source)
-    graph = Graph(model.graph.name or "model")
-    reader = _Reader(model, graph, lambda t: tensor_array(t, folder, trust=options.trust))
+    loaded = load_proto(source)
+    graph = Graph(loaded.proto.graph.name or "model")
+    reader = _Reader(
+        loaded.proto, graph, lambda t: tensor_array(t, loaded.folder, trust=options.trust)
+    )
     reader.read(options)
     graph.source.format = "onnx"
-    if not isinstance(source, bytes) and folder is not None:
-        graph.source.path = str(source)
-    graph.source.sha256 = _digest(source, model)
+    graph.source.path = "" if loaded.folder is None else str(source)
+    graph.source.sha256 = loaded.sha256
     return graph
-
-
-def _digest(source: Any, model: Any) -> str:
-    data = source if isinstance(source, bytes) else None
-    if data is None and isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(model.SerializeToString() if data is None else data).hexdigest()
 
 
 class _Scope:

@@ -34,7 +34,11 @@ def _max_2d(ctx: Context, x: Value, window: Window) -> Value:
 @reads("AveragePool")
 def average_pool(ctx: Context, node: Call) -> Value:
     """Mean of each window; explicit padding counts with count_include_pad, ceil's never does."""
-    x = node.input(0)
+    return average_of(ctx, node, node.input(0))
+
+
+def average_of(ctx: Context, node: Call, x: Value) -> Value:
+    """AveragePool of `x` with the attributes of `node`."""
     window = read_window(node, x.shape[2:], node.required("kernel_shape"))
     count_pad = bool(node.attr("count_include_pad", 0))
     if (
@@ -189,7 +193,11 @@ def lp_pool(ctx: Context, node: Call) -> Value:
 @reads("GlobalAveragePool")
 def global_average_pool(ctx: Context, node: Call) -> Value:
     """Mean over all spatial dimensions."""
-    x = node.input(0)
+    return global_average_of(ctx, node.input(0))
+
+
+def global_average_of(ctx: Context, x: Value) -> Value:
+    """The mean of `x` over all spatial dimensions, which are kept as 1."""
     return ctx.reduce("ReduceMean", x, range(2, x.rank))
 
 

@@ -1,9 +1,4 @@
-"""QuantizeLinear, DequantizeLinear, and the operators that compute on integers.
-
-Known per-tensor or per-axis parameters become the parameters of the integer value. The integer
-operators are read as what they stand for: real arithmetic between Dequantize and Quantize, which a
-later pass joins again.
-"""
+"""QuantizeLinear and DequantizeLinear: known parameters become those of the integer value."""
 
 from __future__ import annotations
 
@@ -13,16 +8,18 @@ import numpy as np
 
 from edgepack.ir import DType, QuantParams, Value
 from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
-from edgepack.readers.onnx.families.convolution import convolve
-from edgepack.readers.onnx.families.dense import product
 from edgepack.readers.onnx.model import dtype_of, narrow_limits
 from edgepack.readers.onnx.registry import reads
 
 # The operators that read an integer value together with its parameters.
-_KNOW_PARAMETERS = frozenset(["DequantizeLinear", "QLinearConv", "QLinearMatMul", "QLinearAdd"])
+_KNOW_PARAMETERS = frozenset(
+    ["DequantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm", "QLinearAdd", "QLinearMul",
+     "QLinearConcat", "QLinearGlobalAveragePool", "QLinearAveragePool", "QLinearSoftmax",
+     "QLinearSigmoid", "QLinearLeakyRelu"]
+)  # fmt: skip
 
 
-@reads("QuantizeLinear")
+@reads("QuantizeLinear", "com.microsoft::QuantizeLinear")
 def quantize_linear(ctx: Context, node: Call) -> Value:
     """x / scale + zero_point, rounded to even, saturated."""
     x, scale, zero = node.input(0), node.input(1), node.optional(2)
@@ -76,17 +73,17 @@ def dequantize(ctx: Context, q: Value, params: QuantParams) -> Value:
     return ctx.op("Dequantize", q, to=DType.FLOAT32)
 
 
-@reads("DequantizeLinear")
+@reads("DequantizeLinear", "com.microsoft::DequantizeLinear")
 def dequantize_linear(ctx: Context, node: Call) -> Value:
     """(q - zero_point) * scale in the scale's type."""
     q, scale, zero = node.input(0), node.input(1), node.optional(2)
     params = _params(node, q, scale, zero)
-    if params is not None and _may_carry(node, q, params):
+    if params is not None and may_carry(node, q, params):
         return ctx.cast(dequantize(ctx, q, params), scale.dtype)
     return _spelled_dequantize(ctx, q, *_spread(ctx, node, q, scale, zero))
 
 
-def _may_carry(node: Call, q: Value, params: QuantParams) -> bool:
+def may_carry(node: Call, q: Value, params: QuantParams) -> bool:
     """Whether the parameters can be written on `q` itself."""
     if q.dtype not in (DType.INT8, DType.UINT8, DType.INT16, DType.INT32):
         return False
@@ -173,78 +170,26 @@ def dynamic_quantize(ctx: Context, node: Call) -> Sequence[Value]:
     return [y, scale, ctx.cast(zero, DType.UINT8)]
 
 
-# -- operators on quantized values -----------------------------------------------------------------
+# -- for the operators that compute on integers ----------------------------------------------------
 
 
-def _real(ctx: Context, node: Call, q: Value, first: int, axis: int | None = None) -> Value:
+def real_input(ctx: Context, node: Call, q: Value, first: int, axis: int | None = None) -> Value:
     """`q` dequantized by the scale and zero point that are inputs `first` and `first + 1`."""
-    params = _known_params(node, first, axis)
+    params = known_params(node, first, axis)
     if params.axis is not None and q.shape[params.axis] != params.scale.size:
         raise ValueError(f"{params.scale.size} scales for dimension {axis} of {q.shape}")
-    carried = q.quant == params and q.quant is not None
-    if q.is_const or carried or (q.quant is None and params.is_per_tensor):
+    if may_carry(node, q, params):
         return dequantize(ctx, q, params)
-    scale, zero = node.input(first), node.input(first + 1)
+    scale, zero = ctx.reshape(node.input(first), ()), node.optional(first + 1)
+    zero = None if zero is None else ctx.reshape(zero, ())
     return ctx.cast(_spelled_dequantize(ctx, q, scale, zero), DType.FLOAT32)
 
 
-def _known_params(node: Call, first: int, axis: int | None = None) -> QuantParams:
+def known_params(node: Call, first: int, axis: int | None = None) -> QuantParams:
+    """The parameters that inputs `first` and `first + 1` hold; no zero point means 0."""
     scales = node.known(first, "scale").reshape(-1).astype(np.float32)
-    zeros = node.known(first + 1, "zero point").reshape(-1).astype(np.int64)
+    zeros = np.zeros(1, np.int64)
+    if node.optional(first + 1) is not None:
+        zeros = node.known(first + 1, "zero point").reshape(-1).astype(np.int64)
     zeros = np.broadcast_to(zeros, scales.shape).copy()
     return QuantParams(scales, zeros, axis if scales.size > 1 else None)
-
-
-@reads("QLinearConv")
-def qlinear_conv(ctx: Context, node: Call) -> Value:
-    """Conv between Dequantize and Quantize; the bias is int32 of scale x * w."""
-    x = _real(ctx, node, node.input(0), 1)
-    w = _real(ctx, node, node.input(3), 4, axis=0)
-    bias = node.optional(8)
-    if bias is not None:
-        scales = node.known(1, "scale").reshape(-1) * node.known(4, "scale").reshape(-1)
-        axis = 0 if scales.size > 1 else None
-        params = QuantParams(scales.astype(np.float32), np.zeros(scales.shape, np.int64), axis)
-        bias = dequantize(ctx, ctx.constant(node.known(8, "bias")), params)
-    y = convolve(ctx, node, x, w, bias)
-    return quantize(ctx, y, _known_params(node, 6), node.input(7).dtype)
-
-
-@reads("QLinearMatMul")
-def qlinear_matmul(ctx: Context, node: Call) -> Value:
-    """MatMul between Dequantize and Quantize."""
-    b = node.input(3)
-    a = _real(ctx, node, node.input(0), 1)
-    y = product(ctx, a, _real(ctx, node, b, 4, axis=b.rank - 1))
-    return quantize(ctx, y, _known_params(node, 6), node.input(7).dtype)
-
-
-@reads("MatMulInteger")
-def matmul_integer(ctx: Context, node: Call) -> Value:
-    """Integers less their zero points, multiplied in float32 (exact below 2^24)."""
-    a, b = node.input(0), node.input(1)
-    a = _centred(ctx, a, node.optional(2), -2)
-    b = _centred(ctx, b, node.optional(3), -1)
-    return ctx.cast(product(ctx, a, b), DType.INT32)
-
-
-@reads("ConvInteger")
-def conv_integer(ctx: Context, node: Call) -> Value:
-    """Like MatMulInteger, with the window of Conv."""
-    x = _centred(ctx, node.input(0), node.optional(2), 0)
-    w = _centred(ctx, node.input(1), node.optional(3), 0)
-    return ctx.cast(convolve(ctx, node, x, w, None), DType.INT32)
-
-
-def _centred(ctx: Context, q: Value, zero: Value | None, axis: int) -> Value:
-    real = ctx.cast(q, DType.FLOAT32)
-    if zero is None:
-        return real
-    offset = ctx.cast(zero, DType.FLOAT32)
-    if zero.size > 1:
-        offset = ctx.reshape(
-            offset, [zero.size if i == axis % q.rank else 1 for i in range(q.rank)]
-        )
-    else:
-        offset = ctx.reshape(offset, ())
-    return ctx.op("Sub", real, offset)
