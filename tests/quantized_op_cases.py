@@ -36,7 +36,7 @@ class QuantizedCase:
     feed: Callable[[np.random.Generator, Value], Array] | None = None
 
     def graph(self) -> Graph:
-        """A new graph; several outputs of one node, which the text cannot annotate, share q(...)."""
+        """A new graph; several outputs of one node share the parameters of its input."""
         graph = parse(self.text)
         for node in graph.nodes:
             for value in node.outputs[1:] and node.outputs:
