@@ -42,6 +42,7 @@ from edgepack.passes.recompose_activations import (
     uniform_prelu_to_leaky_relu,
 )
 from edgepack.passes.recompose_normalizations import (
+    divide_by_multiplying,
     fold_norm_parameters,
     recompose_batch_form,
     recompose_norms,
@@ -76,6 +77,7 @@ _CANONICAL: Final[tuple[Pass, ...]] = (
     matmul_to_fully_connected,
     lift_reshape_over_bias,
     simplify_powers,
+    divide_by_multiplying,
     recompose_hard_swish,
     recompose_gelu,
     recompose_leaky_relu,

@@ -122,9 +122,11 @@ def _signed(graph: Graph, x: Value) -> Value:
 def fold_qdq(graph: Graph) -> int:
     """Turn each real operator between Dequantize and Quantize into an integer one; count them.
 
-    Declines where the operator has no integer form, where the parameters are not what its rule in
-    the op table says (shared, fixed, symmetric weights, bias scale = input scale * weight scale),
-    where the real result has other readers, and where types would mix.
+    Where the operator's output has prescribed parameters, or those of its inputs, and the Quantize
+    asks for others, a Quantize between integers follows: at most one step of rounding more, and no
+    real numbers. Declines where the operator has no integer form, where weights are asymmetric or
+    the bias' scale is not input scale * weight scale, where the real result has other readers, and
+    where types would mix.
     """
     count = 0
     for node in live(graph):
@@ -152,12 +154,45 @@ def _fold(graph: Graph, node: Node) -> str:
     why = _breaks_rule(node, inputs, [q.output for q in quantizes])
     if why:
         return why
+    inputs = _brought_together(graph, node, inputs, quantizes[0].output)
     outputs = graph.add_multi(node.op, inputs, node.attrs, name=node.name)
     for new, quantize in zip(outputs, quantizes, strict=True):
-        new.quant = quantize.output.quant
-        take_over(graph, quantize.output, new)
+        out = quantize.output
+        new.quant = _given_parameters(node, inputs, out)
+        if new.quant == out.quant:
+            take_over(graph, out, new)
+        else:
+            supersede(graph, out, "Quantize", [new], {"to": str(out.dtype)})
     retire(graph, node)
     return ""
+
+
+def _brought_together(
+    graph: Graph, node: Node, inputs: list[Value | None], out: Value
+) -> list[Value | None]:
+    """For an operator whose inputs share parameters: those of the output where they differ."""
+    own = [v for v in inputs if v is not None and v.quant is not None]
+    if row(node.op).quant.output != "same" or all(v.quant == own[0].quant for v in own):
+        return inputs
+    return [_requantized(graph, v, out) if v in own else v for v in inputs]
+
+
+def _requantized(graph: Graph, value: Value | None, like: Value) -> Value | None:
+    if value is None or value.quant == like.quant:
+        return value
+    new = graph.add("Quantize", [value], {"to": str(like.dtype)}, name=f"{value.name}/requantized")
+    new.quant = like.quant
+    return new
+
+
+def _given_parameters(node: Node, inputs: list[Value | None], out: Value) -> QuantParams | None:
+    """What the integer kernel's output has: prescribed, shared with the inputs, or as asked."""
+    rule = row(node.op).quant
+    if rule.output == "fixed":
+        return QuantParams.per_tensor(*rule.fixed[out.dtype])
+    if rule.output == "same":
+        return next(v.quant for v in inputs if v is not None and v.quant is not None)
+    return out.quant
 
 
 def _quantize_after(graph: Graph, value: Value) -> Node | None:
@@ -209,17 +244,11 @@ def _breaks_rule(node: Node, inputs: list[Value | None], outputs: list[Value]) -
     if rule.output in ("float", "integer"):
         return "it has no integer form"
     real = [v for v in inputs if v is not None and v.quant is not None]
-    if rule.output == "same" and any(v.quant != x.quant for v in [*real, *outputs]):
-        return "its input and output must share parameters"
-    if rule.output == "fixed" and not _is_fixed(out, rule.fixed.get(out.dtype)):
-        return "its output has parameters of its own"
+    if rule.output == "fixed" and out.dtype not in rule.fixed:
+        return f"it has no {out.dtype} form"
     if rule.weight is not None:
         return _breaks_weights(node, inputs)
     return "" if all(v.dtype is x.dtype for v in real) else "types mix"
-
-
-def _is_fixed(out: Value, fixed: tuple[float, int] | None) -> bool:
-    return fixed is not None and out.quant == QuantParams.per_tensor(*fixed)
 
 
 def _breaks_weights(node: Node, inputs: list[Value | None]) -> str:

@@ -60,6 +60,28 @@ def _simpler(graph: Graph, node: Node) -> tuple[str, list[Value]] | None:
     return "Rsqrt", [root.input(0)]
 
 
+def divide_by_multiplying(graph: Graph) -> int:
+    """x / c = x * (1 / c) for constants without zeros: a product has an integer kernel everywhere.
+
+    The reciprocal is rounded once; what is infinite or below the normal numbers is left a Div.
+    """
+    count = 0
+    for node in live(graph, "Div"):
+        x, c = node.input(0), node.input(1)
+        if x.is_const or not c.is_const or not all_real(node) or not c.const.all():
+            continue
+        reciprocal = as_float32(1 / c.const.astype(np.float64))
+        size = np.abs(reciprocal)
+        if not np.isfinite(size).all() or (size < np.finfo(np.float32).tiny).any():
+            declined("divide_by_multiplying", node, "its reciprocal is out of range")
+            continue
+        factor = graph.constant(reciprocal.reshape(c.shape), c.name)
+        attrs = {"activation": node.attrs["activation"]}
+        supersede(graph, node.output, "Mul", [x, factor], attrs)
+        count += 1
+    return count
+
+
 # -- softmax ---------------------------------------------------------------------------------------
 
 

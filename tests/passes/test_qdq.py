@@ -28,11 +28,14 @@ CASES = {
     "Add": (X + "yf = Add(xf, xf)\n" + Q.format("0.1, 2"), 1),
     "MaxPool2d": (X + "yf = MaxPool2d(xf, kernel=(2, 2))\n" + Q.format("0.05, 3"), 1),
     "Sigmoid": (X + "yf = Sigmoid(xf)\n" + Q.format("0.00390625, -128"), 1),
-    "declines: other parameters": (
-        X + "yf = MaxPool2d(xf, kernel=(2, 2))\n" + Q.format("0.06, 3"), 0,
+    "parameters that must be shared": (
+        X + "yf = MaxPool2d(xf, kernel=(2, 2))\n" + Q.format("0.06, 3"), 1,
     ),
-    "declines: Sigmoid with a scale of its own": (X + "yf = Sigmoid(xf)\n"
-    "" + Q.format("0.01, 0"), 0),
+    "Sigmoid with a scale of its own": (X + "yf = Sigmoid(xf)\n" + Q.format("0.01, 0"), 1),
+    "Concat of two scales": (
+        X + "z: int8[1, 6, 6, 4] @ q(0.02, -8) = input()\nzf = Dequantize(z)\n"
+        "yf = Concat(xf, zf, axis=3)\n" + Q.format("0.05, 3"), 1,
+    ),
     "declines: no integer form": (X + "yf = Sin(xf)\n" + Q.format("0.01, 0"), 0),
     "declines: a bias of another scale": (
         X + W + B.replace("0.0015", "0.0016") + "yf = Conv2d(xf, wf, bf)\n" + Q.format("0.2, 0"), 0,
@@ -56,7 +59,7 @@ def test_fold_qdq(case):
     graph = parse(text)
     before = ReferenceRuntime(graph.copy())
     assert run_pass(graph, fold_qdq) == count
-    assert ("Quantize" in ops(graph)) == (count == 0)
+    assert ("Dequantize" in ops(graph)) == (count == 0)
     assert [v.name for v in graph.outputs][0] == "y"
     arrays = inputs_for(graph)
     want, got = before.run(arrays)[0], ReferenceRuntime(graph).run(arrays)[0]

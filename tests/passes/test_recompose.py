@@ -118,6 +118,23 @@ def test_simplify_powers(case):
     assert ops(graph)[-1] == op
 
 
+DIVISIONS = {
+    "a number": ("y = Div(x, three)", 1, "Mul"),
+    "a vector": ("g: float32[8] = full(0.25, 8)\ny = Div(x, g, activation='relu')", 1, "Mul"),
+    "declines: zero": ("z: float32[8] = const([1, 2, 3, 4, 5, 6, 7, 0])\ny = Div(x, z)", 0, "Div"),
+    "declines: no reciprocal": ("z = const(1e-39)\ny = Div(x, z)", 0, "Div"),
+    "declines: computed": ("s = Sigmoid(x)\ny = Div(three, s)", 0, "Div"),
+}
+
+
+@pytest.mark.parametrize("case", DIVISIONS)
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:overflow", "ignore:invalid value")
+def test_divide_by_multiplying(case):
+    body, count, op = DIVISIONS[case]
+    graph = rewritten(HEAD + body + "\noutput(y)", normalizations.divide_by_multiplying, count)
+    assert ops(graph)[-1] == op
+
+
 SOFTMAX = {
     "plain": ("e = Exp(x)\ns = ReduceSum(e, axes=(-1,), keepdims=True)\ny = Div(e, s)", 1),
     "shifted": (
