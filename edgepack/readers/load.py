@@ -19,17 +19,19 @@ Read = Callable[[Any, ReadOptions], Graph]
 # Module and function of each reader; imported only when such a model is read.
 _ONNX = ("edgepack.readers.onnx", "read_onnx")
 _TFLITE = ("edgepack.readers.tflite", "read_tflite")
-_TENSORFLOW = ("edgepack.readers.tensorflow", "read_tensorflow")
+_KERAS_FILE = ("edgepack.readers.tensorflow", "read_keras")
+_KERAS_MODEL = ("edgepack.readers.tensorflow", "read_keras_model")
+_SAVED_MODEL = ("edgepack.readers.tensorflow", "read_saved_model")
 _TORCH = ("edgepack.readers.torch", "read_torch")
 _BY_SUFFIX = {
     ".onnx": _ONNX,
     ".tflite": _TFLITE,
-    ".h5": _TENSORFLOW,
-    ".hdf5": _TENSORFLOW,
-    ".keras": _TENSORFLOW,
+    ".h5": _KERAS_FILE,
+    ".hdf5": _KERAS_FILE,
+    ".keras": _KERAS_FILE,
     ".pt2": _TORCH,
 }
-_BY_PACKAGE = {"torch": _TORCH, "keras": _TENSORFLOW, "tf_keras": _TENSORFLOW, "onnx": _ONNX}
+_BY_PACKAGE = {"torch": _TORCH, "keras": _KERAS_MODEL, "tf_keras": _KERAS_MODEL, "onnx": _ONNX}
 
 FORMATS = (
     ".onnx, .tflite, .h5, .keras, .pt2, a SavedModel folder, file.py:factory or package:factory"
@@ -58,7 +60,7 @@ def _reader_of(path: Path) -> tuple[str, str]:
     hint = f"a model is one of: {FORMATS}"
     if path.is_dir():
         if (path / "saved_model.pb").exists():
-            return _TENSORFLOW
+            return _SAVED_MODEL
         raise BadInput(f"{path} holds no saved_model.pb", hint=hint)
     if not path.exists():
         raise BadInput(f"there is no file {path}", hint=hint)
