@@ -20,6 +20,7 @@ def legalize_onnx(graph: Graph) -> int:
     count = restore_io(graph)
     count += decompose_batches(graph)
     count += spell_out_adjoints(graph)
+    count += complete_splits(graph)
     count += to_layout(graph, "NCHW", keep_io=True)
     return count + store_unsigned(graph)
 
@@ -36,6 +37,15 @@ def spell_out_adjoints(graph: Graph) -> int:
                 node.attrs = {**node.attrs, name: False}
                 count += 1
     return count
+
+
+def complete_splits(graph: Graph) -> int:
+    """Parts of a quantized value that lack parameters have its own."""
+    parts = [(n.input(0), v) for n in graph.nodes_of("Split") for v in n.outputs]
+    bare = [(x, part) for x, part in parts if x.quant is not None and part.quant is None]
+    for x, part in bare:
+        part.quant = x.quant
+    return len(bare)
 
 
 def decompose_batches(graph: Graph) -> int:

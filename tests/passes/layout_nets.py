@@ -210,7 +210,7 @@ def quantized() -> Graph:
         x: int8[1, 3, 8, 8] @ q(0.02, -5) = input()
         w: int8[4, 3, 3, 3] @ q([0.01, 0.02, 0.03, 0.04], axis=0) = random()
         y: q(0.05, 3) = Conv2d(x, w, pad=((1, 1), (1, 1)), layout="NCHW")
-        k: int8[4, 1, 1] @ q([0.01, 0.02, 0.03, 0.04], axis=0) = random()
+        k: int8[4, 1, 1] @ q(0.02, 0) = random()
         m: q(0.06, 1) = Mul(y, k)
         r: q(0.06, 1) = Reshape(m, shape=(1, 256))
         v: int8[2, 256] @ q([0.01, 0.02], axis=0) = random()

@@ -36,6 +36,7 @@ class OnnxBuilder:
         self._tensors: list[Any] = []
         self._written: dict[int, str] = {}  # constants, by the value's identity
         self._dequantized: dict[int, str] = {}
+        self._parameter_names: dict[int, str] = {}
         self._quant_names: dict[str, list[str]] = {}
         self._names = {value.name for value in graph.values()}
 
@@ -61,8 +62,21 @@ class OnnxBuilder:
         quant = value.quant
         assert quant is not None
         if value.data is not None:
-            return self.weights(value.data, quant, value)
+            # Only layers have kernels for more than one scale: see `parameter`.
+            return self.weights(
+                value.data if quant.is_per_tensor else value.real,
+                quant if quant.is_per_tensor else None,
+                value,
+            )
         return self.dequantize(value.name, quant, value.dtype, f"{value.name}/real")
+
+    def parameter(self, value: Value) -> str:
+        """The weights or the bias of a layer, as real numbers; scales per channel are kept."""
+        if value.data is None or value.quant is None or value.quant.is_per_tensor:
+            return self.real(value)
+        if id(value) not in self._parameter_names:
+            self._parameter_names[id(value)] = self.weights(value.data, value.quant, value)
+        return self._parameter_names[id(value)]
 
     def weights(self, data: Array, quant: QuantParams | None, like: Value) -> str:
         """A constant in another shape than `like`, the value that it comes from, as real numbers.

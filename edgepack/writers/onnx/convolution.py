@@ -34,7 +34,7 @@ def _convolution(node: Node) -> dict[str, Any]:
 def _inputs(node: Node, out: OnnxBuilder, weights: str) -> list[str]:
     bias = node.optional(2)
     names = [out.real(node.input(0)), weights]
-    return names if bias is None else [*names, out.real(bias)]
+    return names if bias is None else [*names, out.parameter(bias)]
 
 
 def _turned(out: OnnxBuilder, w: Value, perm: tuple[int, ...]) -> str:

@@ -13,7 +13,7 @@ def fully_connected(node: Node, out: OnnxBuilder) -> None:
     """Gemm for two dimensions; MatMul and Add for others, or a Gemm between Reshapes."""
     x, y = node.input(0), node.output
     if x.rank == 2:
-        names = [out.real(v) for v in node.present_inputs]
+        names = [out.real(x), *(out.parameter(v) for v in node.present_inputs[1:])]
         emit_activated(node, out, "Gemm", names, transB=1)
     elif y.quant is None:
         _matmul(node, out)
@@ -48,7 +48,7 @@ def _reshaped_gemm(node: Node, out: OnnxBuilder) -> None:
                     y.quant)  # fmt: skip
     out.emit("Reshape", [out.real(x), out.constant(flat.shape, name="shape")], flat)
     inner = Node(node.op, (), [product], node.attrs, node.name)
-    names = [out.real(flat), *(out.real(v) for v in node.present_inputs[1:])]
+    names = [out.real(flat), *(out.parameter(v) for v in node.present_inputs[1:])]
     emit_activated(inner, out, "Gemm", names, transB=1)
     out.emit("Reshape", [out.real(product), out.constant(y.shape, name="shape")], y)
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from edgepack.errors import Finding, Unsupported
 from edgepack.ir import Array, DType, Node
+from edgepack.writers.onnx.activation import emit_activated
 from edgepack.writers.onnx.builder import OnnxBuilder, lowers
 
 _IOFC = (0, 3, 1, 2)  # ONNX's order of the gates, out of input, forget, cell, output
@@ -141,3 +142,32 @@ def _projected(node: Node, out: OnnxBuilder, gates: _Gates, hidden: str) -> str:
     if gates.projection_bias is not None:
         names.append(out.initializer(gates.projection_bias, "projection_bias"))
     return _clipped(out, out.op("Gemm", names, transB=1), node.attrs["proj_clip"])
+
+
+@lowers("Svdf")
+def svdf(node: Node, out: OnnxBuilder) -> None:
+    """The newest features beside the state without its oldest step, weighted and summed.
+
+    The state is an input: who runs the model feeds it back.
+    """
+    (x, feature, time), bias, state = node.present_inputs[:3], node.optional(3), node.input(4)
+    filters, memory = time.shape
+    turned = out.op("Transpose", [out.real(feature)], perm=[1, 0])
+    newest = out.op("MatMul", [out.real(x), turned])
+    if state.quant is not None and state.dtype is DType.INT8:  # so coarse that it shows
+        stored = out.quantize(newest, state.quant, state.dtype)
+        newest = out.dequantize(stored, state.quant, state.dtype, f"{node.name}/newest")
+    newest = out.op("Unsqueeze", [newest, out.constant([2], name="axes")])
+    shape = out.constant([x.shape[0], filters, memory], name="shape")
+    before = out.op("Reshape", [out.real(state), shape])
+    bounds = [out.constant([v], name="slice") for v in (1, memory, 2)]
+    history = out.op("Concat", [out.op("Slice", [before, *bounds]), newest], axis=2)
+    weighted = out.op("Mul", [history, out.real(time)])
+    ranks = out.constant([x.shape[0], filters // node.attrs["rank"], -1], name="shape")
+    features = out.op("Reshape", [weighted, ranks])
+    inputs = [features, out.constant([2], name="axes")]
+    if bias is None:
+        emit_activated(node, out, "ReduceSum", inputs, keepdims=0)
+    else:
+        total = out.op("ReduceSum", inputs, keepdims=0)
+        emit_activated(node, out, "Add", [total, out.real(bias)])
