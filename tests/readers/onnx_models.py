@@ -21,7 +21,7 @@ def model(
     **constants: Any,
 ) -> Any:  # fmt: skip
     """A ModelProto; `constants` become initializers. The outputs' shapes are inferred."""
-    imports = f'"" : {opset}, "local" : 1'
+    imports = f'"" : {opset}, "local" : 1, "com.microsoft" : 1'
     text = f"<ir_version: 8, opset_import: [{imports}]> g ({inputs}) => ({outputs}) {{ {body} }}"
     proto = onnx.parser.parse_model(text)
     for name, content in constants.items():

@@ -198,6 +198,22 @@ CASES: dict[str, Any] = {
         "i = ArgMax<axis=1, keepdims=0>(x) y = OneHot<axis=1>(i, d, v)", d=np.int64(4),
         v=np.array([-1, 2], np.float32),
     ),
+    "contrib/gelus": model(
+        "a = com.microsoft.BiasGelu(x, b) c = com.microsoft.FastGelu(a)"
+        " y = com.microsoft.QuickGelu(c)", b=weights(8),
+    ),
+    "contrib/fused_matmul": model(
+        "y = com.microsoft.FusedMatMul<alpha=0.5, transA=1, transB=1>(x, w)", w=weights(5, 8)
+    ),
+    "contrib/fused_conv": model(
+        'y = com.microsoft.FusedConv<activation="LeakyRelu", activation_params=[0.2]>(x, w, b, z)',
+        w=weights(4, 3, 3, 3), b=weights(4), z=weights(1, 4, 6, 6),
+    ),
+    "contrib/skip_layer_norm": model(
+        "y, m, d, s = com.microsoft.SkipLayerNormalization<epsilon=0.001>(x, k, g, b, c)",
+        "float[2,3,8] x", "float[] y, float[] s",
+        k=weights(2, 3, 8), g=weights(8), b=weights(8), c=weights(8),
+    ),
     "compress": model("y = Compress<axis=3>(x, c)", c=np.array([1, 0, 1, 1, 0], np.bool_)),
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from edgepack.readers.onnx.families import (
     activation,
+    contrib,
     convolution,
     dense,
     elementwise,
@@ -19,6 +20,7 @@ from edgepack.readers.onnx.families import (
 
 __all__ = [
     "activation",
+    "contrib",
     "convolution",
     "dense",
     "elementwise",
