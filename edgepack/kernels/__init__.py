@@ -20,6 +20,7 @@ from edgepack.kernels import (  # noqa: F401  (importing registers)
     quantized_arithmetic,
     quantized_convolution,
     quantized_dense,
+    quantized_hybrid,
     quantized_lstm,
     quantized_reduction,
     quantized_softmax,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.errors import Finding, Unsupported
-from edgepack.ir import Array, Node, Value, row
-from edgepack.kernels.registry import QUANTIZED, REAL, Kernel
+from edgepack.ir import Array, DType, Node, Value, row
+from edgepack.kernels.registry import HYBRID, QUANTIZED, REAL, Kernel
 
 
 def find(node: Node) -> Kernel | None:
@@ -40,8 +40,24 @@ def _is_stored_weight(node: Node, value: Value) -> bool:
     )
 
 
-def call(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
+def is_hybrid(node: Node) -> bool:
+    """Whether real activations meet 8-bit weights that a hybrid kernel takes as they are."""
+    weights = node.optional(1)
+    return (
+        node.op in HYBRID
+        and is_real(node)
+        and node.input(0).dtype is DType.FLOAT32
+        and weights is not None
+        and weights.dtype is DType.INT8
+        and weights.quant is not None
+        and not weights.quant.zero_point.any()
+    )
+
+
+def call(node: Node, inputs: Sequence[Array | None], *, hybrid: bool = False) -> list[Array]:
     """The node's outputs for these inputs (None where left out). Raises Unsupported.
+
+    With `hybrid`, 8-bit weights of real activations are multiplied as TFLite does it.
 
     Divisions by zero, overflows and the like give what IEEE 754 says, without warnings.
     """
@@ -49,7 +65,9 @@ def call(node: Node, inputs: Sequence[Array | None]) -> list[Array]:
     if kernel is None:
         finding = Finding(node.name, node.op, str(node.output.dtype), "no kernel")
         raise Unsupported("there is no reference kernel", [finding])
-    if is_real(node):
+    if hybrid and is_hybrid(node):
+        kernel = HYBRID[node.op]
+    elif is_real(node):
         inputs = [_widened(v, a) for v, a in zip(node.inputs, inputs, strict=True)]
     with np.errstate(all="ignore"):
         result = kernel(node, *inputs)

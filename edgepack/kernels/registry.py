@@ -14,6 +14,7 @@ Kernel = Callable[..., Any]
 
 REAL: dict[str, Kernel] = {}
 QUANTIZED: dict[str, Kernel] = {}
+HYBRID: dict[str, Kernel] = {}
 
 
 def real(*ops: str) -> Callable[[Kernel], Kernel]:
@@ -24,6 +25,11 @@ def real(*ops: str) -> Callable[[Kernel], Kernel]:
 def quantized(*ops: str) -> Callable[[Kernel], Kernel]:
     """Decorator: the kernel for quantized values."""
     return _register(QUANTIZED, ops)
+
+
+def hybrid(*ops: str) -> Callable[[Kernel], Kernel]:
+    """Decorator: the kernel for real activations and 8-bit weights, computed in whole numbers."""
+    return _register(HYBRID, ops)
 
 
 def _register(table: dict[str, Kernel], ops: tuple[str, ...]) -> Callable[[Kernel], Kernel]:

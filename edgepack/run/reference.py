@@ -16,11 +16,14 @@ from edgepack.run.base import TensorInfo
 class ReferenceRuntime:
     """A graph, run by the reference kernels; every node is looked up on construction.
 
+    8-bit weights of real activations count as the real numbers they stand for; with `hybrid` they
+    are multiplied as TFLite's hybrid kernels do it, which quantize the activations on the fly.
     Raises Unsupported with all nodes that have no kernel.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, hybrid: bool = False) -> None:
         self.graph = graph
+        self.hybrid = hybrid
         self.inputs = [TensorInfo(v.name, v.shape, v.dtype, v.quant) for v in graph.inputs]
         self.outputs = [TensorInfo(v.name, v.shape, v.dtype, v.quant) for v in graph.outputs]
         missing = [node for node in graph.nodes if kernels.find(node) is None]
@@ -51,7 +54,8 @@ class ReferenceRuntime:
             env[id(value)] = array
         last_reader = self._last_readers()
         for node in self.graph.nodes:
-            results = kernels.call(node, [None if v is None else env[id(v)] for v in node.inputs])
+            arrays = [None if v is None else env[id(v)] for v in node.inputs]
+            results = kernels.call(node, arrays, hybrid=self.hybrid)
             env.update((id(v), array) for v, array in zip(node.outputs, results, strict=True))
             if not keep:
                 for value in node.present_inputs:
