@@ -9,11 +9,17 @@ import numpy as np
 
 from edgepack.ir import Graph
 from edgepack.passes.layout import to_layout
+from edgepack.passes.legalize_onnx import legalize_onnx
+from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.pipeline import optimize
 from edgepack.readers.onnx import read_onnx
 from edgepack.readers.options import ReadOptions
 from edgepack.run.base import Runtime
+from edgepack.run.litert import LiteRTRuntime
+from edgepack.run.ort import OrtRuntime
 from edgepack.run.reference import ReferenceRuntime
+from edgepack.writers.onnx import write_onnx
+from edgepack.writers.tflite import write_tflite
 
 
 def by_reference(model: Any, feeds: Sequence[Any]) -> list[Any]:
@@ -25,10 +31,6 @@ def by_reference(model: Any, feeds: Sequence[Any]) -> list[Any]:
 
 def by_tflite(model: Any, feeds: Sequence[Any]) -> list[Any]:
     """Read, optimize, write TFLite, LiteRT."""
-    from edgepack.passes.legalize_tflite import legalize_tflite
-    from edgepack.run.litert import LiteRTRuntime
-    from edgepack.writers.tflite.write import write_tflite
-
     graph = read_onnx(model, ReadOptions())
     to_layout(graph, "NHWC")
     optimize(graph)
@@ -38,10 +40,6 @@ def by_tflite(model: Any, feeds: Sequence[Any]) -> list[Any]:
 
 def by_onnx(model: Any, feeds: Sequence[Any]) -> list[Any]:
     """Read, optimize, write ONNX, ONNX Runtime."""
-    from edgepack.passes.legalize_onnx import legalize_onnx
-    from edgepack.run.ort import OrtRuntime
-    from edgepack.writers.onnx import write_onnx
-
     graph = read_onnx(model, ReadOptions())
     to_layout(graph, "NHWC")
     optimize(graph)

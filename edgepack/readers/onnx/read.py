@@ -26,6 +26,7 @@ from edgepack.readers.onnx.model import (
     opset_versions,
     tensor_array,
 )
+from edgepack.readers.onnx.reasons import why_not
 from edgepack.readers.onnx.registry import READS, key
 from edgepack.readers.options import ReadOptions
 
@@ -217,7 +218,7 @@ class _Reader:
         listed = key(node.domain, node.op_type) in READS or node.op_type in ("If", "Constant")
         local = (node.domain, node.op_type) in self.functions
         if not listed and not local and not function_body(node, [], scope.opsets, probe=True):
-            self._report(node, name, [], _unknown(node))
+            self._report(node, name, [], why_not(node))
 
     def _node(
         self, node: Any, name: str, inputs: list[Value | None], scope: _Scope
@@ -243,7 +244,7 @@ class _Reader:
         if reading is None:
             body = function_body(node, call.inputs, scope.opsets)
             if body is None:
-                raise _unknown(node)
+                raise why_not(node)
             return self._inline(body, call, scope.depth)
         try:
             result = reading(self.ctx, call)
@@ -310,11 +311,6 @@ class _Reader:
         self._enter(body, inner)
         self._walk(body.node, inner)
         return [self._value(n, inner, call.name) for n in outputs]
-
-
-def _unknown(node: Any) -> Declined:
-    domain = f" of domain {node.domain}" if node.domain not in ("", "ai.onnx") else ""
-    return Declined(f"unknown operator{domain}", "replace it, or export without custom operators")
 
 
 def _input_dtype(info: Any) -> DType:
