@@ -5,7 +5,8 @@ kernels. `run.reference` walks a graph with them, constant folding calls them on
 
 Weights may be stored narrower than they are used: a node of real numbers whose constant input is
 int8 (or int4) with parameters computes with the real numbers these stand for. (TFLite's hybrid
-kernels, which such a node becomes there, quantize the activations on the fly as well.)
+kernels, which such a node becomes there, quantize the activations on the fly as well; `call` takes
+those of `quantized_hybrid` when asked to.)
 """
 
 from edgepack.kernels import (  # noqa: F401  (importing registers)

@@ -151,6 +151,8 @@ def resize(op: OpView) -> None:
     bilinear = op.builtin == "RESIZE_BILINEAR"
     options = op.options("ResizeBilinearOptions" if bilinear else "ResizeNearestNeighborOptions")
     _positive("size", *op.ints(1))
+    if options.alignCorners and options.halfPixelCenters:
+        raise BadModel("it aligns corners and pixel centers at once")
     op.emit(
         "ResizeBilinear" if bilinear else "ResizeNearest", [op.input(0)], size=op.ints(1),
         align_corners=bool(options.alignCorners), half_pixel=bool(options.halfPixelCenters),
