@@ -31,7 +31,14 @@ from edgepack.passes.layout_perm import (
     identity,
     inverse,
 )
-from edgepack.passes.layout_region import Absorbs, can_be_output, choose, grow_region
+from edgepack.passes.layout_region import (
+    Absorbs,
+    Choice,
+    Region,
+    can_be_output,
+    choose,
+    grow_region,
+)
 from edgepack.passes.layout_rules import Flip, Reorder
 
 _log = logging.getLogger("edgepack.passes")
@@ -55,6 +62,23 @@ def to_layout(graph: Graph, layout: str, *, keep_io: bool = False) -> int:
     graph.sort()
     graph.remove_dead()
     return count
+
+
+def choose_io(graph: Graph, layout: str) -> int:
+    """Declare the images that go in and out in `layout`, compute in NHWC; return the rewrites.
+
+    An image is what spatial operators want in `layout` once they are in it. Outputs that no
+    transpose makes are left. Inputs and outputs that changed are recorded as in `to_layout`.
+    """
+    count = to_layout(graph, layout)
+    into = _INTO[layout]
+    for value in [v for v in graph.inputs if v.rank in _IMAGE_RANKS]:
+        perm = into(value.rank)
+        if any(n.op == "Transpose" and n.attrs["perm"] == perm for n in value.users):
+            _declare_input(graph, value, perm)
+            count += 1
+    graph.sort()
+    return count + to_layout(graph, NHWC, keep_io=True)
 
 
 def restore_io(graph: Graph) -> int:
@@ -88,28 +112,41 @@ def sink_transposes(graph: Graph, absorbs: Absorbs) -> int:
 
 
 def _improve_once(graph: Graph, absorbs: Absorbs) -> int:
-    """Flip the first region that gains; return how many nodes and inputs were flipped."""
+    """Flip every region that gains and lies apart from those flipped before it in this round.
+
+    Returns how many nodes and inputs were flipped.
+    """
+    count = 0
     tried: set[tuple[Value, Perm]] = set()
+    untouched = set(graph.values())  # what no flip has made or moved yet
     for value, perm in _seeds(graph):
-        if (value, perm) in tried:
+        if (value, perm) in tried or value not in untouched:
             continue
         region = grow_region(graph, value, perm)
         tried.update(region.perms.items())
+        if not region.perms.keys() <= untouched:
+            continue
         choice = choose(graph, region, absorbs)
         if choice.gain > 0:
-            for node in choice.nodes:
-                _flip_node(graph, node, region.flips[node])
-            for source in choice.inputs:
-                _declare_input(graph, source, inverse(region.perms[source]))
-            return len(choice.nodes) + len(choice.inputs)
-    return 0
+            count += _apply(graph, region, choice)
+            untouched -= region.perms.keys()
+    return count
+
+
+def _apply(graph: Graph, region: Region, choice: Choice) -> int:
+    for node in choice.nodes:
+        _flip_node(graph, node, region.flips[node])
+    for source in choice.inputs:
+        _declare_input(graph, source, inverse(region.perms[source]))
+    return len(choice.nodes) + len(choice.inputs)
 
 
 def _seeds(graph: Graph) -> Iterator[tuple[Value, Perm]]:
     """Both sides of every transpose, each with the permutation that would free it of it."""
     for node in graph.nodes_of("Transpose"):
-        yield node.output, node.attrs["perm"]
-        yield node.input(0), inverse(node.attrs["perm"])
+        source, perm = node.input(0), node.attrs["perm"]
+        yield node.output, perm
+        yield source, inverse(perm)
 
 
 def _absorber(layout: str, *, keep_io: bool) -> Absorbs:
