@@ -150,13 +150,13 @@ def bypass(graph: Graph, old: Value, new: Value) -> None:
 
 def retire(graph: Graph, node: Node) -> None:
     """Remove `node` if nothing needs it any more, and then what made its inputs."""
-    if node not in graph or any(v.users or graph.is_output(v) for v in node.outputs):
-        return
-    makers = [v.producer for v in node.present_inputs]
-    graph.remove(node)
-    for maker in makers:
-        if maker is not None:
-            retire(graph, maker)
+    open_nodes = [node]
+    while open_nodes:
+        last = open_nodes.pop()
+        if last not in graph or any(v.users or graph.is_output(v) for v in last.outputs):
+            continue
+        open_nodes += [v.producer for v in last.present_inputs if v.producer is not None]
+        graph.remove(last)
 
 
 def supersede(

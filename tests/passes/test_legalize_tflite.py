@@ -108,6 +108,11 @@ TYPES = {
     "bool": tensor("bool", 3, 4) + "y = ReduceMax(x, axes=(1,))",
     "compared": two("uint8", 3, 4) + "y = Less(x, z)",
     "a mask": two("bool", 3, 4) + "y = Equal(x, z)",
+    "int16 with a zero point": "x: int16[3, 4] @ q(0.5, -7) = input()\ny = Dequantize(x)",
+    "int32 per channel": (
+        "x: int32[3, 2] @ q([0.5, 0.25], axis=1) = input()\na = Dequantize(x)\n"
+        "b = Dequantize(x)\ny = Add(a, b)"
+    ),
     "an index": tensor("int64", 3, 4) + "y = ArgMax(x, axis=1)",
     "real to unsigned": tensor("float32", 3, 4) + "a = Abs(x)\ny = Cast(a, to='uint8')",
     "gathered": tensor("uint16", 3, 4) + "i: int32[2] = const([2, 0])\ny = Gather(x, i)",

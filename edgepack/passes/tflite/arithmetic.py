@@ -107,6 +107,36 @@ def batchnorm(graph: Graph, node: Node) -> bool:
     return True
 
 
+_DEQUANTIZED: Final = (DType.INT8, DType.UINT8, DType.INT4)
+
+
+@legalizes("Dequantize")
+def dequantize(graph: Graph, node: Node) -> bool:
+    """(x - zero point) * scale in real numbers, where DEQUANTIZE does not take the type.
+
+    It takes int16 without a zero point, and no wider ones. The parameters leave the value: TFLite
+    has no tensor of that kind to bear them.
+    """
+    x, quant = node.input(0), node.input(0).quant
+    if quant is None or x.dtype in _DEQUANTIZED:
+        return False
+    if x.dtype is DType.INT16 and not quant.zero_point.any():
+        return False
+    if x.producer is not None or any(user.op != "Dequantize" for user in x.users):
+        return False
+    shape = [1] * x.rank
+    if quant.axis is not None:
+        shape[quant.axis] = -1
+    for user in list(x.users):
+        make = Maker(graph, user)
+        zero = make.constant(quant.zero_point.reshape(shape), DType.FLOAT32)
+        scale = make.constant(quant.scale.reshape(shape), DType.FLOAT32)
+        real = make("Cast", x, attrs={"to": str(DType.FLOAT32)})
+        supersede(graph, user.output, "Mul", [make("Sub", real, zero), scale])
+    x.quant = None
+    return True
+
+
 @legalizes("LayerNorm", "RmsNorm")
 def layer_norm(graph: Graph, node: Node) -> bool:
     """Means over the last dimensions, a reciprocal root, and the affine part."""
