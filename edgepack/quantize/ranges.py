@@ -20,7 +20,9 @@ from edgepack.quantize.statistics import Statistics
 _PERCENTILE: Final = 99.99
 _SHRINKS: Final = np.linspace(1.0, 0.3, 29)
 _CLIP_WEIGHT: Final = 50.0
-_SMALLEST_SPAN: Final = 1e-6  # of a value that is always zero: its scale must not be
+_SMALLEST_SPAN: Final = 1e-6
+_SPAN_OF_ZERO: Final = 1.0  # of a value that is always zero: XNNPACK loads no model whose scales
+#                             are more than 256 times apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,11 @@ class Range:
         """
         bottom, top = dtype.limits
         low, high = min(self.low, 0.0), max(self.high, 0.0)
+        if high - low < _SMALLEST_SPAN:
+            high = low + _SPAN_OF_ZERO
         if dtype is DType.INT16:
-            span = max(-low, high, _SMALLEST_SPAN)
-            return QuantParams.per_tensor(span / top, 0)
-        scale = float(np.float32(max(high - low, _SMALLEST_SPAN) / (top - bottom)))
+            return QuantParams.per_tensor(max(-low, high) / top, 0)
+        scale = float(np.float32((high - low) / (top - bottom)))
         return QuantParams.per_tensor(scale, int(np.clip(round(bottom - low / scale), bottom, top)))
 
 
@@ -69,6 +72,8 @@ def _candidates(seen: Statistics, dtype: DType, method: str) -> list[Range]:
 
 def _percentile(seen: Statistics) -> Range:
     low, high = np.percentile(seen.sample, [100 - _PERCENTILE, _PERCENTILE])
+    if not low < high:  # of a value that is nearly always zero: what is rare is all there is
+        return Range(seen.low, seen.high, "min-max")
     return Range(float(low), float(high), "percentile")
 
 
