@@ -3,9 +3,10 @@
 TensorFlow Lite Micro and the reference executor: identical bits. LiteRT's plain kernels round once
 where TensorFlow Lite Micro rounds twice: 99% of the elements within one step, before any softmax.
 LiteRT with XNNPACK and ONNX Runtime requantize in float: the two agree (95% within one step; only
-residual additions differ, which XNNPACK computes in fixed point), but against fixed point their differences add up over the layers, by how much is the model's matter (KWS
-as Google's converter made it: 91.5% within one step). For models quantized here the bound is 90%
-within one step, and the same class on 98% of the inputs.
+residual additions differ, which XNNPACK computes in fixed point), but against fixed point their
+differences add up over the layers, by how much is the model's matter (KWS as Google's converter
+made it: 91.5% within one step). For models quantized here the bound is 90% within one step, and the
+same class on 98% of the inputs.
 """
 
 import os

@@ -36,7 +36,7 @@ class Runtime(Protocol):
         """What `run` returns."""
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """One inference."""
+        """One inference; states of recurrent operators start from zero."""
 
 
 def dtype_named(name: str) -> DType:

@@ -43,6 +43,7 @@ class LiteRTRuntime:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; see `Runtime.run`."""
+        self._interpreter.reset_all_variables()  # samples are independent, states are not kept
         for index, array in zip(self._in, inputs, strict=True):
             self._interpreter.set_tensor(index, array)
         self._interpreter.invoke()

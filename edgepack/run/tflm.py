@@ -38,6 +38,7 @@ class TflmRuntime:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; see `Runtime.run`."""
+        self._interpreter.reset()  # samples are independent, states are not kept
         for index, array in enumerate(inputs):
             self._interpreter.set_input(np.ascontiguousarray(array), index)
         self._interpreter.invoke()
