@@ -38,6 +38,7 @@ from edgepack.passes.layout_region import (
     can_be_output,
     choose,
     grow_region,
+    transpose_cost,
 )
 from edgepack.passes.layout_rules import Flip, Reorder
 
@@ -106,9 +107,19 @@ def sink_transposes(graph: Graph, absorbs: Absorbs) -> int:
     v = v'.transpose(perm).
     """
     count = clean_transposes(graph) + _absorb_outputs(graph, absorbs)
-    while improved := _improve_once(graph, absorbs):  # ends: each round makes them cheaper
+    price = _price(graph)
+    while improved := _improve_once(graph, absorbs):
         count += improved + clean_transposes(graph) + _absorb_outputs(graph, absorbs)
+        before, price = price, _price(graph)
+        if price >= before:
+            _log.debug("pushing transposes made them no cheaper: %d, then %d", before, price)
+            break
     return count
+
+
+def _price(graph: Graph) -> int:
+    nodes = graph.nodes_of("Transpose")
+    return sum(transpose_cost(n.output.shape, n.output.nbytes, n.attrs["perm"]) for n in nodes)
 
 
 def _improve_once(graph: Graph, absorbs: Absorbs) -> int:
@@ -128,9 +139,20 @@ def _improve_once(graph: Graph, absorbs: Absorbs) -> int:
             continue
         choice = choose(graph, region, absorbs)
         if choice.gain > 0:
+            untouched -= _surroundings(region)
             count += _apply(graph, region, choice)
-            untouched -= region.perms.keys()
     return count
+
+
+def _surroundings(region: Region) -> set[Value]:
+    """The region's values, and those behind the transposes around it, which are priced with it."""
+    values = set(region.perms)
+    for value in region.perms:
+        beyond = [node.output for node in value.users if node.op == "Transpose"]
+        if value.producer is not None and value.producer.op == "Transpose":
+            beyond.append(value.producer.input(0))
+        values.update(beyond)
+    return values
 
 
 def _apply(graph: Graph, region: Region, choice: Choice) -> int:
@@ -267,6 +289,7 @@ def _absorb_outputs(graph: Graph, absorbs: Absorbs) -> int:
         if value.users or not can_be_output(graph, source):
             continue
         _record_output(graph, value, source, inverse(node.attrs["perm"]))
+        graph.remove(node)
         count += 1
     return count
 

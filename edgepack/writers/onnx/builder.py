@@ -8,7 +8,7 @@ real and whose value is quantized. That is the QDQ form, which runtimes fuse int
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -236,5 +236,3 @@ _LARGEST_FILE: Final = 2**31
 
 
 lowers: Lowerings[OnnxBuilder] = Lowerings("ONNX")
-
-Attrs = Mapping[str, Any]
