@@ -89,7 +89,7 @@ def targets(
 ) -> None:
     """List the device profiles, or show one in full."""
     from edgepack import terminal
-    from edgepack.targets import list_targets, load_target
+    from edgepack.profiles import list_targets, load_target
 
     if target is None:
         found = list_targets()

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from edgepack.api.inspection import Inspection
+from edgepack.profiles import Target
 from edgepack.report import Report
-from edgepack.targets import Target
-from edgepack.validate.files import LABELS
+from edgepack.validation.files import LABELS
 
 _WORST = 3
 _NAME_WIDTH = 40

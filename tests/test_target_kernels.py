@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from edgepack.targets import load_target
+from edgepack.profiles import load_target
 
 DTYPES = ("float32", "int8", "int16", "int32", "int64", "uint8", "bool")
 SHAPE = (1, 2, 2, 4)

@@ -6,7 +6,7 @@ from edgepack.api.inspection import Inspection, inspect
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import load
 from edgepack.api.validation import rewrite_page, validate
-from edgepack.targets import list_targets as targets
+from edgepack.profiles import list_targets as targets
 
 __all__ = [
     "ExportOptions",

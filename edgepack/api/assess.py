@@ -8,8 +8,8 @@ from typing import Any
 from edgepack.errors import Finding
 from edgepack.ir import DType, Graph, Node, Value, node_macs
 from edgepack.plan.fit import Fit
+from edgepack.profiles import Target
 from edgepack.report import Compute
-from edgepack.targets import Target
 from edgepack.writers.tflite.names import builtins_of
 
 

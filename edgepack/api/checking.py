@@ -14,9 +14,9 @@ from edgepack.errors import EdgepackError
 from edgepack.ir import Graph
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
+from edgepack.profiles import Target, load_target
 from edgepack.report import Quantization, Report, Requirement, SourceInfo
-from edgepack.targets import Target, load_target
-from edgepack.validate.layers import layer_infos
+from edgepack.validation.layers import layer_infos
 from edgepack.writers.tflite import write_tflite
 
 
@@ -71,8 +71,8 @@ def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lower
         # Judged as it is: what is in the file goes to the device.
         io = "int8" if all(v.quant for v in source.inputs) else "float"
         kept = Quantization("source", "source", None, None, io)
-        return Lowered(None, source, source, kept, None, {}, ())
-    return lower(canonical(source), target, options)
+        return Lowered(None, source, source, kept)
+    return lower(canonical(source, options.input_layout), target, options)
 
 
 def _verdict(

@@ -22,16 +22,16 @@ from edgepack.errors import Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.plan.device import fit
+from edgepack.profiles import Target, load_target
 from edgepack.report import FileInfo, Report, Requirement
 from edgepack.report.page import write_page
-from edgepack.targets import Target, load_target
-from edgepack.validate.bundle import write_bundle
-from edgepack.validate.files import OpenFile, open_files
-from edgepack.validate.interface import Interface
-from edgepack.validate.judge import Judgement, judge
-from edgepack.validate.layers import layer_infos, layer_sqnr
-from edgepack.validate.logits import before_softmax
-from edgepack.validate.measure import agreement_of, run_files
+from edgepack.validation.bundle import write_bundle
+from edgepack.validation.files import OpenFile, open_files
+from edgepack.validation.interface import Interface, layout_notes
+from edgepack.validation.judge import Judgement, judge
+from edgepack.validation.layers import layer_infos, layer_sqnr
+from edgepack.validation.logits import before_softmax
+from edgepack.validation.measure import agreement_of, run_files
 from edgepack.writers.onnx import write_onnx
 from edgepack.writers.tflite import write_tflite
 
@@ -51,7 +51,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     """
     wanted = ExportOptions.of(options)
     profile = target if isinstance(target, Target) else load_target(target)
-    graph = canonical(read_source(model, wanted))
+    graph = canonical(read_source(model, wanted), wanted.input_layout)
     lowered = lower(graph, profile, wanted)
     findings = unsupported_on(profile, lowered.graph)
     if findings and not wanted.allow_misfit:
@@ -81,6 +81,9 @@ def write_files(lowered: Lowered, formats: tuple[str, ...]) -> dict[str, bytes]:
         files["tflite"] = write_tflite(lowered.graph, f"edgepack {edgepack.__version__}")
     if "onnx" in formats:
         portable = lowered.portable.copy()
+        if lowered.onnx == "graph":  # the legalizer goes back to the source's layout by these
+            portable.source.input_perms.clear()
+            portable.source.output_perms.clear()
         legalize_onnx(portable)
         files["onnx"] = write_onnx(portable)
     return files
@@ -125,14 +128,14 @@ def _open(
     lowered: Lowered, files: Mapping[str, bytes], target: Target, options: ExportOptions
 ) -> tuple[list[OpenFile], tuple[str, ...]]:
     micro = target.runtime.id == "tflm" and lowered.quantization.io == "int8"
-    interface = Interface.of(lowered.graph)
+    interface = lowered.interface
     opened, notes = open_files(files, interface, micro=micro, threads=options.threads)
-    return opened, tuple(notes)
+    return opened, (*layout_notes(interface, tuple(files)), *notes)
 
 
 def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
-    if lowered.real is None:
-        return None
+    if lowered.real is None or lowered.quantization.scheme == "none":
+        return None  # there is none, or it is what is exported
     real = {"tflite": write_tflite(lowered.real)}
     interface = Interface.of(lowered.real)
     return open_files(real, interface, micro=False, threads=options.threads)[0][0]
@@ -148,7 +151,7 @@ def _judge(
     reference = _open_float(lowered, options)
     agreement = _agreement_before_softmax(lowered, target, opened, options)
     if options.eval is not None:
-        specs = Interface.of(lowered.graph).specs(options.span())
+        specs = lowered.interface.specs(options.span())
         samples = load_samples(options.eval, specs, preprocess=options.preprocess)
         pairs: Iterator[tuple[Mapping[str, Array], int | None]]
         pairs = ((sample.inputs, sample.label) for sample in samples)
@@ -177,7 +180,7 @@ def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Ma
         for sample, _ in zip(lowered.samples, range(count), strict=False):
             yield sample.inputs
         return
-    interface = Interface.of(lowered.graph)
+    interface = lowered.interface
     for arrays, _ in zip(noise(lowered.real or lowered.graph, options), range(count), strict=False):
         yield {
             port.name: port.to_source(array)
@@ -188,7 +191,7 @@ def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Ma
 def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
     if lowered.real is None or lowered.quantization.scheme != "int8":
         return {}
-    interface = Interface.of(lowered.graph)
+    interface = lowered.interface
     pairs = (
         (interface.feed(sample, "graph"), interface.encoded(sample, "graph"))
         for sample in _inputs(lowered, options, _LAYER_SAMPLES)

@@ -57,7 +57,8 @@ class Inspection:
 
 def inspect(model: Any, **options: Any) -> Inspection:
     """Read `model`, simplify it and tell what is in it. Raises what reading raises."""
-    graph = canonical(read_source(model, ExportOptions.of(options)))
+    wanted = ExportOptions.of(options)
+    graph = canonical(read_source(model, wanted), wanted.input_layout)
     layers = tuple(
         Layer(
             node.name,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,16 +13,16 @@ from edgepack.api.options import ExportOptions
 from edgepack.data import Samples, load_samples
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph, Node, Value
-from edgepack.passes.layout import to_layout
+from edgepack.passes.layout import choose_io, to_layout
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.pipeline import optimize
+from edgepack.profiles import Target
 from edgepack.quantize.float_weights import halve_weights, quantize_dynamic
 from edgepack.quantize.integer import quantize_integer
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.report import Quantization
 from edgepack.run.observe import calibrate
-from edgepack.targets import Target
-from edgepack.validate.interface import Interface
+from edgepack.validation.interface import Interface, Side
 from edgepack.writers.tflite.names import builtins_of
 
 DEFAULT_SAMPLES = 100  # of calibration data, spread over all there is
@@ -37,20 +38,34 @@ class Lowered:
     was legalized for TFLite.
     `samples` are the calibration data in the source's layout, for measuring; `methods` says how
     the range of each value was chosen.
+    `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files.
     """
 
     real: Graph | None
     graph: Graph
     portable: Graph
     quantization: Quantization
-    samples: Samples | None
-    methods: dict[str, str]
-    warnings: tuple[str, ...]
+    samples: Samples | None = None
+    methods: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    onnx: Side = "source"
+
+    @property
+    def interface(self) -> Interface:
+        """What the exported files take and give."""
+        return Interface.of(self.graph, self.onnx)
 
 
-def canonical(graph: Graph) -> Graph:
-    """The model in the IR's own layout, simplified and fused; `graph` itself is changed."""
-    to_layout(graph, "NHWC")
+def canonical(graph: Graph, input_layout: str | None = None) -> Graph:
+    """The model in the IR's own layout, simplified and fused; `graph` itself is changed.
+
+    `input_layout` is that of images that go in and out: nhwc, nchw or keep (the source's); None is
+    NHWC where that spares a transpose.
+    """
+    if input_layout in ("nhwc", "nchw"):
+        choose_io(graph, input_layout.upper())
+    else:
+        to_layout(graph, "NHWC", keep_io=input_layout == "keep")
     optimize(graph)
     return graph
 
@@ -61,10 +76,15 @@ def lower(graph: Graph, target: Target, options: ExportOptions) -> Lowered:
     Raises BadInput when the options contradict the model, BadData when the data does not suit it.
     """
     scheme = scheme_of(graph, target, options)
+    onnx: Side = "source" if options.input_layout is None else "graph"
+    return dataclasses.replace(_lower(graph, target, options, scheme), onnx=onnx)
+
+
+def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     lowered = graph.copy()
     legalize_tflite(lowered, lambda builtin, dtype: target.supports(builtin, str(dtype)))
     if scheme == "source":
-        return Lowered(None, lowered, lowered, _kept(lowered), _samples(graph, options), {}, ())
+        return Lowered(None, lowered, lowered, _kept(lowered), _samples(graph, options))
     if scheme == "int8":
         return _integer(lowered, target, options)
     result, portable = lowered.copy(), graph.copy()
@@ -74,7 +94,7 @@ def lower(graph: Graph, target: Target, options: ExportOptions) -> Lowered:
         elif scheme == "dynamic":
             quantize_dynamic(each, per_channel=not options.per_tensor)
     quantization = Quantization(scheme, "none", io="float")
-    return Lowered(lowered, result, portable, quantization, _samples(graph, options), {}, ())
+    return Lowered(lowered, result, portable, quantization, _samples(graph, options))
 
 
 def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:

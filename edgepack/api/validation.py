@@ -13,9 +13,10 @@ from edgepack.data import load_samples
 from edgepack.errors import BadInput
 from edgepack.report import Report
 from edgepack.report.page import write_page
-from edgepack.validate.bundle import bundle_samples, read_interface
-from edgepack.validate.files import open_files
-from edgepack.validate.judge import judge
+from edgepack.validation.bundle import bundle_samples, read_interface
+from edgepack.validation.files import open_files
+from edgepack.validation.interface import layout_notes
+from edgepack.validation.judge import judge
 
 PLACES = ("host",)
 
@@ -62,7 +63,7 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
             *(r for r in report.requirements if not r.name.startswith("accuracy")),
             *accuracy_requirements(dataclasses.replace(judgement, accuracy=accuracy), wanted),
         ),
-        notes=judgement.notes,
+        notes=(*layout_notes(interface, tuple(files)), *judgement.notes),
     )
     (directory / "report.json").write_text(renewed.to_json())
     write_page(renewed, directory / "report.html")

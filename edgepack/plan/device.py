@@ -11,7 +11,7 @@ from edgepack.plan.memory import MemoryPlan
 from edgepack.plan.micro_file import micro_model_from_file
 from edgepack.plan.tflm import plan_tflm
 from edgepack.plan.tflm_requests import REFERENCE, KernelBuild
-from edgepack.targets import Target
+from edgepack.profiles import Target
 
 _TFLM_RUNTIMES = ("tflm", "vela")  # Vela's output runs in TensorFlow Lite Micro
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgepack.plan.flash import FlashUse
 from edgepack.plan.memory import MemoryPlan
-from edgepack.targets import Bank, Region, Target
+from edgepack.profiles import Bank, Region, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from edgepack.plan.device import abi_of, fit, kernel_build_of
 from edgepack.plan.fit import check_fit
 from edgepack.plan.flash import FlashUse, flash_of_file, weight_bytes
 from edgepack.plan.memory import LivePoint, MemoryPlan
-from edgepack.targets import Bank, load_target
+from edgepack.profiles import Bank, load_target
 
 KB = 1024
 

@@ -12,8 +12,8 @@ from edgepack.quantize.options import QuantizeOptions
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.observe import calibrate
 from edgepack.run.reference import ReferenceRuntime
-from edgepack.validate.compare import sqnr_db
-from edgepack.validate.interface import Interface
+from edgepack.validation.compare import sqnr_db
+from edgepack.validation.interface import Interface
 from edgepack.writers.tflite import write_tflite
 
 CASES = {

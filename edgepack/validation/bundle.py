@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import Array
-from edgepack.validate.files import OpenFile
-from edgepack.validate.interface import SIDE_OF, Interface
+from edgepack.validation.files import OpenFile
+from edgepack.validation.interface import Interface
 
 SCRIPT = Path(__file__).with_name("device_script.py")
 
@@ -41,7 +41,7 @@ def write_bundle(
         manifest["files"][file.key] = {"path": name, "sha256": hashlib.sha256(data).hexdigest()}
         arrays.update(_columns(file, samples))
     (device / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    np.savez_compressed(device / "samples.npz", allow_pickle=False, **arrays)
+    np.savez(device / "samples.npz", allow_pickle=False, **arrays)
 
 
 def read_interface(folder: Path) -> Interface:
@@ -76,7 +76,7 @@ def bundle_samples(folder: Path, interface: Interface) -> list[dict[str, Array]]
     samples = []
     for row in zip(*columns, strict=True):
         real = [port.decode(array) for port, array in zip(interface.inputs, row, strict=True)]
-        if SIDE_OF[key] == "graph":
+        if interface.side_of(key) == "graph":
             real = [port.to_source(a) for port, a in zip(interface.inputs, real, strict=True)]
         samples.append({p.name: a for p, a in zip(interface.inputs, real, strict=True)})
     return samples

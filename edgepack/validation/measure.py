@@ -10,8 +10,8 @@ import numpy as np
 
 from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
-from edgepack.validate.compare import accuracy, sqnr_db, steps_apart, top1_agreement
-from edgepack.validate.files import OpenFile
+from edgepack.validation.compare import accuracy, sqnr_db, steps_apart, top1_agreement
+from edgepack.validation.files import OpenFile
 
 Sample = Mapping[str, Array]
 

@@ -1,7 +1,8 @@
 """Between the user's samples and what a graph or a file takes: layouts and integers.
 
 Samples come in the layout of the *source* model. The graph may have turned its inputs (NCHW to
-NHWC), TFLite files follow the graph and ONNX files the source, and either may take integers.
+NHWC); TFLite files follow the graph, ONNX files follow the source unless they are told to follow
+the graph too, and either may take integers.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from edgepack.data import InputSpec, Layout
 from edgepack.ir import Array, DType, Graph, QuantParams, Value
 
 _MAX_IMAGE_CHANNELS = 4  # a rank-4 input with more is a feature map, not an image
+_SOURCE_LAYOUT: Mapping[tuple[int, ...], Layout] = {(0, 2, 3, 1): "nchw", (0, 3, 1, 2): "nhwc"}
 Side = Literal["graph", "source"]
-SIDE_OF: Mapping[str, Side] = {"tflite": "graph", "onnx": "source"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,23 @@ class Port:
         """An array in the graph's layout, turned into the source's."""
         return array if self.perm is None else array.transpose(np.argsort(self.perm))
 
+    @property
+    def layout(self) -> Layout | None:
+        """Where the channels of an image are in the source's layout; None for other inputs."""
+        if len(self.shape) != 4:
+            return None
+        if self.perm is not None:
+            return _SOURCE_LAYOUT.get(self.perm)
+        if self.shape[3] <= _MAX_IMAGE_CHANNELS:
+            return "nhwc"
+        return "nchw" if self.shape[1] <= _MAX_IMAGE_CHANNELS else None
+
+    def shape_on(self, side: Side) -> tuple[int, ...]:
+        """The shape in the layout of `side`."""
+        if side == "source" or self.perm is None:
+            return self.shape
+        return tuple(self.shape[axis] for axis in self.perm)
+
     def encode(self, array: Array) -> Array:
         """Real numbers as the file takes them; integers that it takes as such stay."""
         quant = self._quant()
@@ -68,33 +86,41 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The inputs and outputs of a model, in order."""
+    """The inputs and outputs of a model, in order; `onnx` is the layout that ONNX files have."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    onnx: Side = "source"
 
     @classmethod
-    def of(cls, graph: Graph) -> Interface:
+    def of(cls, graph: Graph, onnx: Side = "source") -> Interface:
         """The interface of a graph; real ports are float32 even where the graph has integers."""
         perms_in, perms_out = graph.source.input_perms, graph.source.output_perms
         return cls(
             tuple(_port(v, perms_in) for v in graph.inputs),
             tuple(_port(v, perms_out) for v in graph.outputs),
+            onnx,
         )
 
-    def to_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """Plain lists, for the device's manifest."""
+    def side_of(self, key: str) -> Side:
+        """Whose layout a file has: `key` is tflite, tflm or onnx."""
+        return self.onnx if key == "onnx" else "graph"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for the device's manifest."""
         return {
+            "sides": {key: self.side_of(key) for key in ("tflite", "onnx")},
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Sequence[Mapping[str, Any]]]) -> Interface:
+    def from_dict(cls, data: Mapping[str, Any]) -> Interface:
         """The reverse of `to_dict`. Raises KeyError or TypeError when something is missing."""
         return cls(
             tuple(Port(**entry) for entry in data["inputs"]),
             tuple(Port(**entry) for entry in data["outputs"]),
+            data["sides"]["onnx"],
         )
 
     def specs(self, value_range: tuple[float, float] | None = None) -> list[InputSpec]:
@@ -103,7 +129,7 @@ class Interface:
             InputSpec(
                 port.name,
                 port.shape,
-                layout=_layout(port),
+                layout=port.layout,
                 dtype=port.dtype,
                 value_range=value_range if port.dtype == "float32" else None,
                 batched=bool(port.shape) and port.shape[0] == 1,
@@ -131,6 +157,23 @@ class Interface:
         return [port.to_source(a) for port, a in zip(self.outputs, real, strict=True)]
 
 
+def layout_notes(interface: Interface, keys: Sequence[str]) -> list[str]:
+    """One sentence per image input: the layout that each file takes it in."""
+    notes = []
+    for port in interface.inputs:
+        if port.layout is not None:
+            taken = [f"{_described(port, interface.side_of(key))} in model.{key}" for key in keys]
+            notes.append(f"input {port.name} is {', '.join(taken)}")
+    return notes
+
+
+def _described(port: Port, side: Side) -> str:
+    turned = side == "graph" and port.perm is not None
+    other = {"nhwc": "NCHW", "nchw": "NHWC"}
+    layout = other[port.layout or ""] if turned else (port.layout or "").upper()
+    return f"{layout} {list(port.shape_on(side))}"
+
+
 def _port(value: Value, perms: Mapping[str, tuple[int, ...]]) -> Port:
     perm = perms.get(value.name)
     shape = value.shape if perm is None else tuple(value.shape[a] for a in np.argsort(perm))
@@ -138,11 +181,3 @@ def _port(value: Value, perms: Mapping[str, tuple[int, ...]]) -> Port:
         return Port(value.name, shape, str(value.dtype), perm)
     scale, zero_point = float(value.quant.scale[0]), int(value.quant.zero_point[0])
     return Port(value.name, shape, "float32", perm, str(value.dtype), scale, zero_point)
-
-
-def _layout(port: Port) -> Layout | None:
-    if len(port.shape) != 4:
-        return None
-    if port.perm == (0, 2, 3, 1):
-        return "nchw"
-    return "nhwc" if port.shape[3] <= _MAX_IMAGE_CHANNELS else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgepack.errors import BadTarget
-from edgepack.targets import KernelSet, Target, list_targets, load_runtime, load_target, regions_of
+from edgepack.profiles import KernelSet, Target, list_targets, load_runtime, load_target, regions_of
 
 IDS = [
     *("arduino-nano-33-ble", "raspberry-pi-pico", "raspberry-pi-pico-2"),

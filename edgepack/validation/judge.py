@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
-from edgepack.validate.files import OpenFile
-from edgepack.validate.measure import accuracy_of, agreement_of, latencies_of, run_files
+from edgepack.validation.files import OpenFile
+from edgepack.validation.measure import accuracy_of, agreement_of, latencies_of, run_files
 
 _LATENCY_RUNS = 20
 
@@ -54,4 +54,4 @@ def judge(
 
 
 def _renamed(file: OpenFile) -> OpenFile:
-    return OpenFile("float", file.runtime, file.interface, file.side)
+    return OpenFile("float", file.runtime, file.interface)

@@ -15,7 +15,7 @@ from edgepack.run.base import Runtime
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.tflm import TflmRuntime
-from edgepack.validate.interface import Interface, Side
+from edgepack.validation.interface import Interface, Side
 
 _WARM_UP = 3
 LABELS = {"tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TFLite Micro"}
@@ -28,7 +28,11 @@ class OpenFile:
     key: str
     runtime: Runtime
     interface: Interface
-    side: Side
+
+    @property
+    def side(self) -> Side:
+        """The layout of the file's inputs and outputs."""
+        return self.interface.side_of(self.key)
 
     def raw(self, sample: Mapping[str, Array]) -> list[Array]:
         """The outputs as the file gives them, for a sample in the source's layout."""
@@ -63,17 +67,16 @@ def open_files(
     opened, notes = [], []
     if "tflite" in files:
         litert = LiteRTRuntime(files["tflite"], threads=threads)
-        opened.append(OpenFile("tflite", litert, interface, "graph"))
+        opened.append(OpenFile("tflite", litert, interface))
         if micro:
             try:
                 tflm = TflmRuntime(files["tflite"], litert.inputs, litert.outputs)
-                opened.append(OpenFile("tflm", tflm, interface, "graph"))
+                opened.append(OpenFile("tflm", tflm, interface))
             except MissingDependency as problem:
                 notes.append(f"not run in TensorFlow Lite Micro: {problem.hint}")
             except EdgepackError as problem:
                 notes.append(f"not run in TensorFlow Lite Micro: {problem.message}")
     if "onnx" in files:
-        opened.append(
-            OpenFile("onnx", OrtRuntime(files["onnx"], threads=threads), interface, "source")
-        )
+        runtime = OrtRuntime(files["onnx"], threads=threads)
+        opened.append(OpenFile("onnx", runtime, interface))
     return opened, notes
