@@ -7,6 +7,7 @@ the project: EDGEPACK_NODE_TESTS, or edgepack-node-tests in the user's cache.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -54,6 +55,7 @@ def _fetch(folder: Path) -> None:
         wheel.extractall(aside, names)
     (folder / INSIDE).parent.mkdir(parents=True, exist_ok=True)
     (aside / INSIDE).rename(folder / INSIDE)
+    shutil.rmtree(aside)
     wheels[0].unlink()
 
 

@@ -14,7 +14,7 @@ from node_routes import ROUTES
 from node_suite import NoData, all_names, data_dir, first_mismatch, load_case
 from node_worker import Judge
 from scope import out_of_scope
-from unsupported import BY_PROCESSOR, unsupported
+from unsupported import unsupported
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,6 @@ def judge() -> Iterator[Judge]:
 @pytest.mark.parametrize("route", ROUTES)
 def test_every_case_is_right_or_listed(route: str, cases: list[str], judge: Judge) -> None:
     listed = unsupported(route)
-    cases = [case for case in cases if case not in BY_PROCESSOR[route]]
     verdicts = {case: judge.verdict(route, case) for case in cases}
     wrong = {c: why for c, why in verdicts.items() if why is not None and c not in listed}
     assert not wrong, "\n".join(f"{case}: {why}" for case, why in wrong.items())

@@ -52,16 +52,6 @@ BY_ROUTE: dict[str, dict[str, str]] = {
     "onnx": {},
 }  # fmt: skip
 
-# ONNX Runtime saturates sums of two 8-bit products on x86 processors without VNNI instructions.
-BY_PROCESSOR: dict[str, dict[str, str]] = {
-    "reference": {},
-    "tflite": {},
-    "onnx": _test("sums of two products saturate on some processors", """
-        qlinearmatmul_2D_uint8_float16 qlinearmatmul_2D_uint8_float32
-        qlinearmatmul_3D_uint8_float16 qlinearmatmul_3D_uint8_float32
-    """),
-}  # fmt: skip
-
 
 def unsupported(route: str) -> dict[str, str]:
     return {**EVERYWHERE, **BY_ROUTE[route]}

@@ -71,7 +71,7 @@ def test_static_quantization(
     path = tmp_path / "quantized.onnx"
     q.quantize_static(
         float_model, path, Images(), quant_format=q.QuantFormat[form], per_channel=per_channel,
-        activation_type=q.QuantType.QInt8, weight_type=q.QuantType.QInt8, reduce_range=True,
+        activation_type=q.QuantType.QInt8, weight_type=q.QuantType.QInt8,
     )  # fmt: skip
     graph = read_onnx(path, ReadOptions())
     check(graph)

@@ -41,6 +41,9 @@ _TAKES_INFINITY = frozenset(
      "LessOrEqual", "GreaterOrEqual", "Concat", "Cast", "CastLike", "Slice", "Gather", "IsInf"]
 )  # fmt: skip
 
+# Operators whose constants are weights, also where a Constant node holds them.
+_WEIGHTED = frozenset(["BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul"])
+
 
 def read_onnx(source: str | os.PathLike[str] | bytes | Any, options: ReadOptions) -> Graph:
     """The graph of an ONNX model: a path, its bytes, or a ModelProto.
@@ -197,6 +200,12 @@ class _Reader:
             if value is not None and value.producer is not None:
                 self._rename(value, scope.prefix + out, name)
             scope.values[out] = value
+            if (
+                node.op_type == "Constant"
+                and value is not None
+                and _WEIGHTED & set(scope.users[out])
+            ):
+                _check_finite(value.const, out, scope.users[out])
 
     def _rename(self, value: Value, name: str, node_name: str) -> None:
         """Give what a node made the names that the user knows."""
