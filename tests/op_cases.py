@@ -218,6 +218,7 @@ _CONVOLUTIONS = {
     "fullyconnected/rank_4": weighted("FullyConnected", "1, 2, 3, 8", "5, 8"),
     "fullyconnected/rank_1": weighted("FullyConnected", "8", "5, 8", 5),
     "fullyconnected/relu": weighted("FullyConnected", "3, 8", "5, 8", 5, activation="relu"),
+    "fullyconnected/flatten": weighted("FullyConnected", "2, 2, 3, 4", "5, 12", 5, flatten=True),
     "matmul/rank_2": two("MatMul", "float32[3, 4]", "float32[4, 5]"),
     "matmul/rank_3": two("MatMul", "float32[2, 3, 4]", "float32[2, 4, 5]"),
     "matmul/rank_4": two("MatMul", "float32[2, 3, 4, 5]", "float32[2, 3, 5, 2]"),

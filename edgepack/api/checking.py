@@ -7,7 +7,7 @@ from typing import Any
 
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
-from edgepack.api.lower import Lowered, canonical, is_quantized, lower
+from edgepack.api.lower import Lowered, canonical, is_quantized, lower, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
 from edgepack.errors import EdgepackError
@@ -17,7 +17,6 @@ from edgepack.plan.fit import Fit
 from edgepack.profiles import Target, load_target
 from edgepack.report import Quantization, Report, Requirement, SourceInfo
 from edgepack.validation.layers import layer_infos
-from edgepack.writers.tflite import write_tflite
 
 
 def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
@@ -81,6 +80,6 @@ def _verdict(
     try:
         if lowered.graph is source:
             return fit(target, source, Path(model).read_bytes()), ()
-        return fit(target, lowered.graph, write_tflite(lowered.graph)), ()
+        return fit(target, lowered.graph, tflite_file(lowered.graph)), ()
     except EdgepackError as problem:
         return None, (f"memory could not be planned: {problem.message}",)

@@ -14,7 +14,7 @@ import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.checking import fit_requirements, source_info
 from edgepack.api.folder import replaced_folder
-from edgepack.api.lower import Lowered, canonical, lower, noise
+from edgepack.api.lower import Lowered, canonical, lower, noise, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
 from edgepack.data import load_samples
@@ -33,7 +33,6 @@ from edgepack.validation.layers import layer_infos, layer_sqnr
 from edgepack.validation.logits import before_softmax
 from edgepack.validation.measure import agreement_of, run_files
 from edgepack.writers.onnx import write_onnx
-from edgepack.writers.tflite import write_tflite
 
 _LAYER_SAMPLES = 4
 _AGREEMENT_SAMPLES = 16
@@ -78,7 +77,7 @@ def write_files(lowered: Lowered, formats: tuple[str, ...]) -> dict[str, bytes]:
     """The bytes of each format asked for."""
     files: dict[str, bytes] = {}
     if "tflite" in formats:
-        files["tflite"] = write_tflite(lowered.graph, f"edgepack {edgepack.__version__}")
+        files["tflite"] = tflite_file(lowered.graph)
     if "onnx" in formats:
         portable = lowered.portable.copy()
         if lowered.onnx == "graph":  # the legalizer goes back to the source's layout by these
@@ -98,7 +97,7 @@ def _report(
     opened: Sequence[OpenFile],
     notes: tuple[str, ...],
 ) -> Report:
-    verdict = fit(target, lowered.graph, files.get("tflite") or write_tflite(lowered.graph))
+    verdict = fit(target, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
     findings = unsupported_on(target, lowered.graph)
     judgement = _judge(lowered, target, opened, notes, options)
     met = () if options.allow_misfit else fit_requirements(verdict)
@@ -136,7 +135,7 @@ def _open(
 def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
     if lowered.real is None or lowered.quantization.scheme == "none":
         return None  # there is none, or it is what is exported
-    real = {"tflite": write_tflite(lowered.real)}
+    real = {"tflite": tflite_file(lowered.real)}
     interface = Interface.of(lowered.real)
     return open_files(real, interface, micro=False, threads=options.threads)[0][0]
 

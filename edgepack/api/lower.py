@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+import edgepack
 from edgepack.api.options import ExportOptions
 from edgepack.data import Samples, load_samples
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph, Node, Value
 from edgepack.passes.layout import choose_io, to_layout
 from edgepack.passes.legalize_tflite import legalize_tflite
+from edgepack.passes.manager import run_pass
 from edgepack.passes.pipeline import optimize
+from edgepack.passes.tflite.flatten import flatten_into_dense
 from edgepack.profiles import Target
 from edgepack.quantize.float_weights import halve_weights, quantize_dynamic
 from edgepack.quantize.integer import quantize_integer
@@ -23,6 +26,7 @@ from edgepack.quantize.options import QuantizeOptions
 from edgepack.report import Quantization
 from edgepack.run.observe import calibrate
 from edgepack.validation.interface import Interface, Side
+from edgepack.writers.tflite import write_tflite
 from edgepack.writers.tflite.names import builtins_of
 
 DEFAULT_SAMPLES = 100  # of calibration data, spread over all there is
@@ -95,6 +99,13 @@ def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) ->
             quantize_dynamic(each, per_channel=not options.per_tensor)
     quantization = Quantization(scheme, "none", io="float")
     return Lowered(lowered, result, portable, quantization, _samples(graph, options))
+
+
+def tflite_file(graph: Graph) -> bytes:
+    """The TFLite file of a lowered graph; `graph` is not changed."""
+    final = graph.copy()
+    run_pass(final, flatten_into_dense)  # here and not before: ONNX takes the graph without it
+    return write_tflite(final, f"edgepack {edgepack.__version__}")
 
 
 def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:

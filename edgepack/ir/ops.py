@@ -128,8 +128,9 @@ OPS: Final[Mapping[str, Op]] = {
                           shapes.transposed_convolution,
                           _spatial(**_CONV3D, output_pad=(0, 0, 0)), FLOAT,
                           macs.conv_transpose2d),
-    "FullyConnected": Op("x [..., in] times weights [out, in]", "x w b?", shapes.fully_connected,
-                         {"activation": "none"}, WEIGHTED, macs.fully_connected),
+    "FullyConnected": Op("x [..., in] times weights [out, in]; flatten: x as rows of `in`", "x w b?",
+                         shapes.fully_connected, {"activation": "none", "flatten": False}, WEIGHTED,
+                         macs.fully_connected),
     "MatMul": Op("batched matrix product", "a b", shapes.matmul,
                  {"adj_a": False, "adj_b": False}, OBSERVED, macs.matmul),
     # -- pooling and resampling --------------------------------------------------------------------
@@ -167,7 +168,7 @@ OPS: Final[Mapping[str, Op]] = {
     "Sqrt": _unary("square root"),
     "Rsqrt": _unary("1 / square root"),
     "Abs": _unary("absolute value"),
-    "Neg": _unary("-x"),
+    "Neg": _unary("-x", FLOAT),  # TFLite negates the integers, whatever their zero points
     "Square": _unary("x * x", FLOAT),
     "Sin": _unary("sine", FLOAT),
     "Cos": _unary("cosine", FLOAT),

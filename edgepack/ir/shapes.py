@@ -190,8 +190,12 @@ def batch_to_space(inputs: Inputs, attrs: Attrs) -> list[Spec]:
 
 
 def fully_connected(inputs: Inputs, attrs: Attrs) -> list[Spec]:
-    """FullyConnected: x [..., in] times weights [out, in]."""
+    """FullyConnected: x [..., in], or any x as rows of `in` with `flatten`, by weights [out, in]."""
     x, w = need(inputs, 0), need(inputs, 1)
+    if attrs["flatten"]:
+        if w.rank != 2 or x.size % max(w.shape[1], 1):
+            raise ValueError(f"weights {w.shape} do not suit input {x.shape}, flattened")
+        return [((x.size // max(w.shape[1], 1), w.shape[0]), x.dtype)]
     if w.rank != 2 or not x.rank or x.shape[-1] != w.shape[1]:
         raise ValueError(f"weights {w.shape} do not suit input {x.shape}")
     return [((*x.shape[:-1], w.shape[0]), x.dtype)]

@@ -12,7 +12,8 @@ from edgepack.kernels.registry import real
 @real("FullyConnected")
 def fully_connected(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
     """X [..., in] times weights [out, in]."""
-    y = x @ w.T
+    rows = x.reshape(-1, w.shape[1]) if node.attrs["flatten"] else x
+    y = rows @ w.T
     return activate(node, y if b is None else y + b)
 
 

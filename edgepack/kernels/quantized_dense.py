@@ -28,7 +28,7 @@ def tensor_multiplier(node: Node) -> tuple[fp.Ints, fp.Ints]:
 @quantized("FullyConnected")
 def fully_connected(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
     """X [..., in] times weights [out, in], per tensor or per channel."""
-    rows = offset(node.input(0), x).reshape(-1, x.shape[-1])
+    rows = offset(node.input(0), x).reshape(-1, w.shape[1])
     sums = exact_matmul(rows, offset(node.input(1), w).T)
     if b is not None:
         sums = sums + b.astype(np.int64)

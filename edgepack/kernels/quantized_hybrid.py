@@ -98,6 +98,6 @@ def depthwise_conv2d(node: Node, x: Array, w: Array, b: Array | None = None) -> 
 @hybrid("FullyConnected")
 def fully_connected(node: Node, x: Array, w: Array, b: Array | None = None) -> Array:
     """X [..., in] times weights [out, in]; each row of x with a range and zero point of its own."""
-    centred, scale = _centred(node, x.reshape(-1, x.shape[-1]), asymmetric)
+    centred, scale = _centred(node, x.reshape(-1, w.shape[1]), asymmetric)
     sums = exact_matmul(centred, w.astype(np.int64).T)
     return _finish(node, sums, scale, b).reshape(node.output.shape)

@@ -20,6 +20,7 @@ def legalize_onnx(graph: Graph) -> int:
     count = restore_io(graph)
     count += decompose_batches(graph)
     count += spell_out_adjoints(graph)
+    count += spell_out_flattening(graph)
     count += complete_splits(graph)
     count += to_layout(graph, "NCHW", keep_io=True)
     return count + store_unsigned(graph)
@@ -46,6 +47,16 @@ def complete_splits(graph: Graph) -> int:
     for x, part in bare:
         part.quant = x.quant
     return len(bare)
+
+
+def spell_out_flattening(graph: Graph) -> int:
+    """A Reshape before a FullyConnected in the place of `flatten`, which ONNX lacks."""
+    nodes = [n for n in graph.nodes_of("FullyConnected") if n.attrs["flatten"]]
+    for node in nodes:
+        shape = (node.output.shape[0], node.input(1).shape[1])
+        node.set_input(0, _added(graph, "Reshape", node.input(0), shape=shape))
+        node.attrs = {**node.attrs, "flatten": False}
+    return len(nodes)
 
 
 def decompose_batches(graph: Graph) -> int:
