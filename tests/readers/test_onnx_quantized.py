@@ -55,7 +55,7 @@ class Images:
         return next(self.feeds, None)
 
 
-# Signed activations and weights only: with unsigned ones ONNX Runtime saturates on some processors.
+# Seven bits for weights: with eight, ONNX Runtime lacks kernels or saturates, as the processor is.
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("form", ["QDQ", "QOperator"])
 def test_static_quantization(
@@ -71,7 +71,7 @@ def test_static_quantization(
     path = tmp_path / "quantized.onnx"
     q.quantize_static(
         float_model, path, Images(), quant_format=q.QuantFormat[form], per_channel=per_channel,
-        activation_type=q.QuantType.QInt8, weight_type=q.QuantType.QInt8,
+        activation_type=q.QuantType.QInt8, weight_type=q.QuantType.QInt8, reduce_range=True,
     )  # fmt: skip
     graph = read_onnx(path, ReadOptions())
     check(graph)
