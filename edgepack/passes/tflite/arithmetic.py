@@ -83,7 +83,7 @@ def erf(graph: Graph, node: Node) -> bool:
     poly = number(_ERF_A[0])
     for coefficient in _ERF_A[1:]:
         poly = make("Add", make("Mul", t, poly), number(coefficient))
-    tail = make("Exp", make("Neg", make("Mul", x, x)))
+    tail = make("Exp", make("Mul", make("Mul", x, x), number(-1.0)))
     rest = make("Sub", number(1.0), make("Mul", make("Mul", poly, t), tail))
     supersede(graph, node.output, "Mul", [make("Sign", x), rest])
     return True
