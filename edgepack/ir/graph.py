@@ -23,7 +23,7 @@ class Source:
     `input_perms[name]` is the transpose that takes an input of the *file* to the input of the graph
     (NCHW to NHWC is (0, 2, 3, 1)); inputs that were not touched are absent. `output_perms[name]`
     likewise takes an output of the file to the output of the graph. `quantization` is what the file
-    already had: "none", "int8", "uint8", "int16x8", "dynamic" (integer weights) or "fp16" (weights).
+    already had: "none", "int8", "uint8", "int16x8", "dynamic" (integer weights) or "fp16".
     """
 
     path: str = ""

@@ -190,7 +190,7 @@ def batch_to_space(inputs: Inputs, attrs: Attrs) -> list[Spec]:
 
 
 def fully_connected(inputs: Inputs, attrs: Attrs) -> list[Spec]:
-    """FullyConnected: x [..., in], or any x as rows of `in` with `flatten`, by weights [out, in]."""
+    """FullyConnected: x [..., in] (with `flatten` any x, as rows of in) by weights [out, in]."""
     x, w = need(inputs, 0), need(inputs, 1)
     if attrs["flatten"]:
         if w.rank != 2 or x.size % max(w.shape[1], 1):
