@@ -47,12 +47,31 @@ def feeds(*shapes):
     return [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
 
 
+@pytest.fixture
+def quiet():
+    """torch.export itself warns while a test makes a file."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name):
     torch.manual_seed(0)
     make, shapes = NETWORKS[name]
     model, inputs = randomized(make()), feeds(*shapes)
     assert_agrees(read_torch(model, example_inputs=inputs), model, inputs)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exported_networks(name, quiet):
+    torch.manual_seed(0)
+    make, shapes = NETWORKS[name]
+    model, inputs = randomized(make()), feeds(*shapes)
+    program = torch.export.export(model, tuple(map(torch.from_numpy, inputs)), strict=False)
+    assert_agrees(read_torch(program), model, inputs)
 
 
 @pytest.mark.parametrize("blocks", [3, 5])
@@ -112,16 +131,6 @@ def test_several_inputs_by_name():
 
 
 # -- files -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def quiet():
-    """torch.export itself warns while a test makes a file."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def test_pt2_with_a_symbolic_batch(tmp_path, quiet):
@@ -261,6 +270,64 @@ class Branching(torch.nn.Module):
 def test_data_dependent_control_flow():
     with pytest.raises(BadModel, match=r"torch.export cannot trace the model"):
         read_torch(Branching(), ReadOptions({"": (1, 8)}))
+
+
+# -- what one run cannot show ----------------------------------------------------------------------
+
+
+class Leaving(torch.nn.Module):
+    def forward(self, x):
+        return x * float(x.detach().numpy().sum())
+
+
+class Reading(torch.nn.Module):
+    def forward(self, x):
+        return x * x.sum().item()
+
+
+class Random(torch.nn.Module):
+    def forward(self, x):
+        return x + torch.rand(8)
+
+
+@pytest.mark.parametrize("make", [Leaving, Reading, Random, Branching])
+def test_what_the_data_decides_is_never_frozen(make):
+    with pytest.raises((BadModel, Unsupported)):
+        read_torch(make(), ReadOptions({"": (1, 8)}))
+
+
+OUTSIDE = torch.ones(1, 8)
+
+
+class Closure(torch.nn.Module):
+    def forward(self, x):
+        return x + OUTSIDE + torch.tensor([2.0])
+
+
+def test_tensors_from_outside_are_constants():
+    model = Closure()
+    assert_agrees(read_torch(model, ReadOptions({"": (1, 8)})), model, feeds((1, 8)))
+
+
+class Remembering(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("cache", torch.zeros(2, 8))
+
+    def forward(self, x):
+        self.cache[1:].add_(x)
+        return self.cache.sum(0, keepdim=True)
+
+
+def test_the_users_module_and_inputs_are_not_changed():
+    model, x = Remembering(), torch.ones(1, 8)
+    graph = read_torch(model, example_inputs=x)
+    assert not model.cache.any()
+    assert_agrees(graph, Remembering(), feeds((1, 8)))
+    read_torch(torch.nn.ReLU(inplace=True), example_inputs=-x)
+    doubled = torch.nn.Hardtanh(0, 0.5, inplace=True)
+    read_torch(doubled, example_inputs=x)
+    assert (x == 1).all()
 
 
 def test_a_shape_is_needed():

@@ -19,8 +19,15 @@ def _flat(result):
     return list(result) if isinstance(result, tuple | list) else [result]
 
 
+def exported(model, inputs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(model, tuple(inputs), strict=False)
+
+
+@pytest.mark.parametrize("way", ["recorded", pytest.param("exported", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CASES)
-def test_reference_agrees_with_torch(name):
+def test_reference_agrees_with_torch(name, way):
     torch.manual_seed(sum(map(ord, name)))
     case = CASES[name]
     model = case.make().eval()
@@ -31,7 +38,10 @@ def test_reference_agrees_with_torch(name):
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about speed
         expected = _flat(model(*[x.clone() for x in inputs]))
-    graph = read_torch(model, example_inputs=inputs)
+    if way == "exported":
+        graph = read_torch(exported(model, inputs))
+    else:
+        graph = read_torch(model, example_inputs=inputs)
     check(graph)
     results = ReferenceRuntime(graph).run([x.numpy() for x in inputs])
     assert len(results) == len(expected)

@@ -29,11 +29,11 @@ def dtype_of(torch_dtype: Any) -> DType:
 
 
 def to_numpy(tensor: Any) -> Array:
-    """A torch tensor as an array of the IR's type, contiguous, sharing memory where it can."""
+    """A torch tensor as an array of the IR's type; a copy, for a module may be trained on."""
     dtype = dtype_of(tensor.dtype)
     if dtype is DType.FLOAT32:
         tensor = tensor.float()
-    array: Array = tensor.detach().cpu().contiguous().numpy()
+    array: Array = tensor.detach().cpu().numpy().copy()
     return array
 
 

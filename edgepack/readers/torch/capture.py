@@ -1,20 +1,22 @@
-"""From a module to a flat ATen graph, by torch.export.
+"""From a module to a flat ATen graph, by recording a run or by torch.export.
 
-The graph is read as exported wherever the table knows all of it. torch's decompositions, which
-take as long as the export itself, run only when an operator is not known or when tensors that
-share memory are changed in place; and then all known operators are kept whole.
+An exported graph is read as it is wherever the table knows all of it. torch's decompositions, which
+take as long as the export, run only when an operator is not known or when tensors that share memory
+are changed in place; and then all known operators are kept whole.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import operator
 import os
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from edgepack.errors import BadModel, MissingDependency
+from edgepack.readers.torch.record import record
 from edgepack.readers.torch.registry import find
 from edgepack.readers.torch.translate import Captured, in_place, target_name
 
@@ -55,6 +57,29 @@ def only_weights(trust: bool) -> Iterator[None]:
             os.environ[name] = before
 
 
+def recorded(module: Any, arguments: tuple[Any, ...], names: Sequence[str]) -> Captured | None:
+    """The graph of a module in eval mode as one run shows it; None where that is unclear."""
+    with _eval_mode(module):
+        captured = record(module, arguments, names)
+    return None if captured is None or _unclear(captured) else captured
+
+
+def _unclear(captured: Captured) -> bool:
+    live = _live(captured)
+    return any(_unknown(node) for node in live) or _shares_memory(live)
+
+
+@contextlib.contextmanager
+def _eval_mode(module: Any) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
 def export(module: Any, arguments: tuple[Any, ...]) -> Any:
     """The ExportedProgram of a module in eval mode; its mode is restored afterwards.
 
@@ -62,19 +87,14 @@ def export(module: Any, arguments: tuple[Any, ...]) -> Any:
     """
     import torch
 
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
     try:
-        with torch.no_grad():
+        with _eval_mode(module), torch.no_grad():
             return torch.export.export(module, arguments, strict=False)
     except Exception as problem:
         raise BadModel(
             f"torch.export cannot trace the model: {first_line(problem)}",
             hint="a model with data-dependent control flow, or another input shape?",
         ) from problem
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
 
 
 def first_line(problem: BaseException) -> str:
@@ -86,10 +106,7 @@ def first_line(problem: BaseException) -> str:
 def flatten(program: Any) -> Captured:
     """The nodes of an exported program, decomposed only as far as needed."""
     captured = _captured(program)
-    live = _live(captured)
-    if any(_unknown(node) for node in live) or _shares_memory(live):
-        captured = _captured(_decomposed(program, live))
-    return captured
+    return _captured(_decomposed(program)) if _unclear(captured) else captured
 
 
 def _captured(program: Any) -> Captured:
@@ -128,6 +145,8 @@ def _shares_memory(calls: Sequence[Any]) -> bool:
 
 
 def _owns_memory(node: Any) -> bool:
+    if node.target is operator.getitem and hasattr(node.args[0].target, "_schema"):
+        return not _is_view(node.args[0]) and not any(_is_view(user) for user in node.users)
     if node.op != "call_function" or not hasattr(node.target, "_schema"):
         return False
     if in_place(node):
@@ -141,7 +160,7 @@ def _is_view(node: Any) -> bool:
     return not in_place(node) and any(r.alias_info for r in node.target._schema.returns)
 
 
-def _decomposed(program: Any, calls: Sequence[Any]) -> Any:
+def _decomposed(program: Any) -> Any:
     """The program with unknown operators taken apart, and without changes in place."""
     import torch
 

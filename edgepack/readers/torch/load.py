@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import pickle
@@ -9,12 +10,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgepack.errors import BadInput, BadModel
+from edgepack.errors import BadInput, BadModel, Unsupported
 from edgepack.ir import Graph
 from edgepack.readers.factory import call_factory, is_factory
 from edgepack.readers.options import ReadOptions
 from edgepack.readers.tensorflow import is_keras_model, read_keras_model
-from edgepack.readers.torch.capture import export, first_line, flatten, only_weights, quiet_torch
+from edgepack.readers.torch.capture import (
+    export,
+    first_line,
+    flatten,
+    only_weights,
+    quiet_torch,
+    recorded,
+)
 from edgepack.readers.torch.translate import translate
 
 
@@ -76,8 +84,7 @@ def _read_object(
     if isinstance(model, torch.nn.Module):
         if options.weights is not None:
             load_weights(model, options.weights, options.trust)
-        arguments = _arguments(model, options, example_inputs)
-        graph = translate(flatten(export(model, arguments)), name)
+        graph = _module_graph(model, _arguments(model, options, example_inputs), name)
     elif isinstance(model, torch.export.ExportedProgram):
         graph = translate(flatten(_static(model, options)), name)
     else:
@@ -87,6 +94,16 @@ def _read_object(
         )
     graph.source.format = "torch"
     return graph
+
+
+def _module_graph(module: Any, arguments: tuple[Any, ...], name: str) -> Graph:
+    """From a recorded run; whatever that leaves unclear or unsupported is exported instead."""
+    names = [p.name for p in _parameters(module)][: len(arguments)]
+    captured = recorded(module, arguments, names) if len(names) == len(arguments) else None
+    if captured is not None:
+        with contextlib.suppress(Unsupported):
+            return translate(captured, name)
+    return translate(flatten(export(module, arguments)), name)
 
 
 # -- files -----------------------------------------------------------------------------------------

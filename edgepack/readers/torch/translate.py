@@ -83,6 +83,9 @@ class _Translator:
 
     def _output(self, item: Any) -> Value:
         found = self.env[self.roots.get(item, item)]
+        if found is None:
+            self._refuse(item, str(item.target), "a by-product that edgepack does not give", None)
+            return Value(item.name, ())
         if isinstance(found, Value):
             return found
         return Call(self.graph, "output", "", {}, (), self.shared).as_value(found)
@@ -94,6 +97,8 @@ class _Translator:
             if isinstance(results, list | tuple) and position < len(results):
                 return results[position]
             return None  # a by-product that no reader gives, such as the mask of dropout
+        if any(self._resolve(source) is None for source in node.all_input_nodes):
+            return None  # made of such a by-product
         arguments = [self._resolve(a) for a in node.args]
         keywords = {key: self._resolve(a) for key, a in node.kwargs.items()}
         if in_place(node):  # whoever reads the changed tensor from now on reads the result
@@ -171,6 +176,8 @@ def _compute(node: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
     """A node whose inputs are all known, computed by torch."""
     import torch
 
+    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        raise BadModel(f"the model draws random numbers: {node.target}", at=layer_name(node))
     try:
         with torch.no_grad():
             return node.target(*arguments, **keywords)
