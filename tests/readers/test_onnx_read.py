@@ -341,6 +341,12 @@ def test_values_and_nodes_keep_the_names_of_the_file() -> None:
     assert [v.name for v in graph.outputs] == ["y"]
 
 
+def test_two_outputs_are_two_values() -> None:
+    graph = assert_like_ort(model("y = Relu(x) z = Identity(y)", outputs="float[] y, float[] z"))
+    assert [v.name for v in graph.outputs] == ["y", "z"]
+    assert graph.outputs[0] is not graph.outputs[1]
+
+
 def test_an_initializer_that_is_also_an_input_is_a_constant() -> None:
     proto = model("y = Add(x, w)", "float[4] x, float[4] w", w=weights(4))
     assert [v.name for v in read(proto).inputs] == ["x"]

@@ -144,8 +144,9 @@ class _Reader:
             value = self._value(name, scope, "the list of outputs")
             if value is None:
                 raise InternalError(f"output {name} was not made")
-            taken = value.producer is None or self.graph.is_output(value)
-            if not taken and value.name != name:
+            if self.graph.is_output(value):  # each output is a value of its own
+                value = self.graph.add("Reshape", [value], {"shape": value.shape}, name=name)
+            elif value.producer is not None and value.name != name:
                 value.name = self.graph.fresh(name)
             self.graph.outputs.append(value)
 
