@@ -204,6 +204,9 @@ def _takes_before(rule: str, node: Node, layer: Node, affine: Affine) -> bool:
     bias = layer.optional(2)
     if not all_real(layer) or not layer.input(1).is_const or not (bias is None or bias.is_const):
         return False
+    if layer.attrs.get("flatten") and layer.input(1).shape[1] != affine.gain.size:
+        declined(rule, node, f"{layer.name} has a weight for each pixel")
+        return False
     padded = any(map(any, layer.attrs.get("pad", ()))) or layer.op == "ConvTranspose2d"
     if padded and affine.shift.any():
         declined(rule, node, f"{layer.name} pads with zeros, which the shift would not reach")

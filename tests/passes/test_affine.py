@@ -104,6 +104,10 @@ SCALES = {
     "a scale before padding": ("c = Mul(x, g4)\ny = Conv2d(c, w, b, pad=((1, 1), (1, 1)))", 1),
     "a scale before a transposed one": ("c = Mul(x, g4)\ny = ConvTranspose2d(c, w, b)", 1),
     "dense": ("c = FullyConnected(f, wf)\ny = Add(c, b6)", 1),
+    "declines: a layer that flattens": (
+        "v = random(5, 144)\nc = Mul(x, g4)\ny = FullyConnected(c, v, flatten=True)",
+        0,
+    ),
     "declines: a shift before padding": (
         "c = Add(x, g4)\ny = Conv2d(c, w, pad=((1, 1), (0, 0)))",
         0,
