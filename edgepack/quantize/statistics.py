@@ -27,7 +27,7 @@ class Statistics:
     high: float = -np.inf
     count: int = 0
     extremes: list[tuple[float, float]] = field(default_factory=list)
-    total: npt.NDArray[np.float64] | None = None
+    total: npt.NDArray[np.float32] | None = None
     _parts: list[npt.NDArray[np.float32]] = field(default_factory=list)
     _kept: int = 0
     _step: int = 0
@@ -40,7 +40,7 @@ class Statistics:
     def update(self, array: Array, *, keep_mean: bool = False) -> None:
         """Take one sample's array, any shape, finite float32; `keep_mean` also sums it up."""
         if keep_mean:
-            self.total = array.astype(np.float64) if self.total is None else self.total + array
+            self._add(array)
         flat = array.reshape(-1)
         if not flat.size:
             return
@@ -55,6 +55,12 @@ class Statistics:
         self._kept += part.size
         if self._kept > SAMPLE_SIZE:
             self._thin()
+
+    def _add(self, array: Array) -> None:
+        # in place and in float32: in double, these sums were the most of calibration's memory
+        if self.total is None:
+            self.total = np.zeros(array.shape, np.float32)
+        self.total += array
 
     def _thin(self) -> None:
         self._parts = [self.sample[::2].copy()]
