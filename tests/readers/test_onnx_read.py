@@ -373,7 +373,11 @@ def test_the_asked_shape_replaces_unknown_dimensions(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("shapes", "message"),
-    [({"z": (1,)}, "names 'z'; the inputs are x"), ({"x": (1, 4, 5, 6)}, "does not suit input x")],
+    [
+        ({"z": (1,)}, "names 'z'; the inputs are x"),
+        ({"x": (1, 4, 5, 6)}, "does not suit input x"),
+        ({"x": (1, 3, 0, 6)}, "below 1"),
+    ],
 )
 def test_a_wrong_shape_is_refused(shapes: Any, message: str) -> None:
     with pytest.raises(BadModel, match=message):

@@ -85,6 +85,8 @@ def input_shape(info: Any, asked: tuple[int, ...] | None) -> tuple[int, ...]:
 
 
 def _asked_shape(name: str, declared: list[Any] | None, asked: tuple[int, ...]) -> tuple[int, ...]:
+    if min(asked, default=1) < 1:
+        raise BadModel(f"--input-shape {list(asked)} of input {name} has a dimension below 1")
     if declared is None:
         return tuple(asked)
     sizes = [d.dim_value if d.HasField("dim_value") else None for d in declared]
