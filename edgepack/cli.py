@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from edgepack import __version__
-from edgepack.errors import EdgepackError
+from edgepack.errors import BadInput, EdgepackError, InternalError
 
 app = typer.Typer(
     help="From a trained model to the edge: quantize, export, check that it fits, prove it right.",
@@ -86,6 +87,7 @@ def root(
 def targets(
     target: Annotated[str | None, typer.Argument(help="show this one in full")] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the device profiles, or show one in full."""
     from edgepack import terminal
@@ -93,11 +95,12 @@ def targets(
 
     if target is None:
         found = list_targets()
-        _show(as_json, [terminal.target_row(t) for t in found], lambda: terminal.target_list(found))
+        rows = {"targets": [terminal.target_row(t) for t in found]}
+        _show(as_json, quiet, rows, lambda: terminal.target_list(found))
     else:
         profile = load_target(target)
         full = terminal.target_dict(profile)
-        _show(as_json, full, lambda: terminal.target_page(profile))
+        _show(as_json, quiet, full, lambda: terminal.target_page(profile))
 
 
 @app.command()
@@ -107,12 +110,13 @@ def inspect(
     weights: Weights = None,
     trust: Trust = False,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show operators, MACs, parameters and layers of a model."""
     from edgepack import api, terminal
 
     found = api.inspect(model, input_shape=input_shape, weights=weights, trust=trust)
-    _show(as_json, found.to_dict(), lambda: terminal.inspection(found))
+    _show(as_json, quiet, found.to_dict(), lambda: terminal.inspection(found))
 
 
 @app.command()
@@ -220,49 +224,79 @@ def validate(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="what `edgepack export` wrote")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write DIR/report.html anew from DIR/report.json."""
     from edgepack import api
 
-    print(api.rewrite_page(folder))
+    report, page = api.rewrite_page(folder)
+    _show(as_json, quiet, report.to_dict(), lambda: print(page))
 
 
-def _show(as_json: bool, data: Any, draw: Callable[[], None]) -> None:
+def _show(as_json: bool, quiet: bool, data: Any, draw: Callable[[], None]) -> None:
     if as_json:
         print(json.dumps(data, indent=2))
-    else:
+    elif not quiet:
         draw()
 
 
 def _finish(report: Any, as_json: bool, quiet: bool, folder: Path | None = None) -> None:
     from edgepack import terminal
 
-    if as_json:
-        print(report.to_json(), end="")
-    elif not quiet:
-        terminal.report_table(report, folder)
+    _show(as_json, quiet, report.to_dict(), lambda: terminal.report_table(report, folder))
     raise typer.Exit(DONE if report.ok else NOT_MET)
 
 
+class _Stopped(BaseException):
+    """Ctrl-C or a request to terminate; no handler of ordinary errors takes it for one."""
+
+
 def main() -> None:
-    """Run the command line; every expected failure is one message on stderr and exit code 2."""
+    """Run the command line; every failure is one message on stderr and exit code 2.
+
+    With `--json` the message is also the object on stdout.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
     try:
-        app()
+        _run()
     except EdgepackError as problem:
-        _fail(str(problem))
-    except KeyboardInterrupt:
-        _fail("interrupted; nothing was written")
+        _fail(problem)
+    except _Stopped:
+        _fail(BadInput("interrupted; nothing was written"))
     except MemoryError:
-        _fail("out of memory")
+        _fail(BadInput("out of memory", hint="fewer --samples, or a machine with more memory"))
+    except OSError as problem:
+        where = f"{problem.filename}: " if problem.filename else ""
+        _fail(BadInput(f"{where}{problem.strerror or problem}"))
     except Exception as problem:  # a defect of ours: still one message, the traceback on request
         if os.environ.get("EDGEPACK_DEBUG"):
             raise
         _fail(
-            f"internal error: {type(problem).__name__}: {problem}\n"
-            "  hint: this is a defect in edgepack; EDGEPACK_DEBUG=1 shows the traceback to report"
+            InternalError(
+                f"internal error: {type(problem).__name__}: {problem}",
+                hint="a defect in edgepack: EDGEPACK_DEBUG=1 shows the traceback to report",
+            )
         )
 
 
-def _fail(message: str) -> None:
-    print(f"edgepack: {message}", file=sys.stderr)
+def _run() -> None:
+    try:
+        app()
+    finally:
+        sys.stdout.flush()  # a full disk shows here, not when Python ends
+
+
+def _stop(*_: object) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):  # cleaning up is not to be stopped
+        signal.signal(number, signal.SIG_IGN)
+    raise _Stopped
+
+
+def _fail(problem: EdgepackError) -> None:
+    print(f"edgepack: {problem}", file=sys.stderr)
+    if "--json" in sys.argv:
+        print(json.dumps(problem.to_dict(), indent=2))
     sys.exit(BAD_INPUT)

@@ -16,7 +16,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 class EdgepackError(Exception):
@@ -35,6 +36,10 @@ class EdgepackError(Exception):
         if self.hint:
             parts.append(f"  hint: {self.hint}")
         return "\n".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data, for programs that read what the command line prints."""
+        return {"error": self.message, "at": self.at, "hint": self.hint, "unsupported": []}
 
 
 class BadInput(EdgepackError):
@@ -79,6 +84,10 @@ class Unsupported(EdgepackError):
         self.findings = tuple(findings)
         lines = "".join(f"\n  - {finding}" for finding in self.findings)
         super().__init__(what + lines, hint=hint)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every finding as an object, beside the message."""
+        return {**super().to_dict(), "unsupported": [asdict(f) for f in self.findings]}
 
 
 class MissingDependency(EdgepackError):

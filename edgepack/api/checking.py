@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.lower import Lowered, canonical, is_quantized, lower, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
-from edgepack.errors import EdgepackError
+from edgepack.errors import EdgepackError, Finding
 from edgepack.ir import Graph
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
@@ -43,7 +44,7 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
         compute=compute_of(lowered.graph),
         unsupported=findings,
         layers=layer_infos(lowered.graph, {}, {}),
-        requirements=fit_requirements(verdict),
+        requirements=fit_requirements(verdict, findings),
         warnings=lowered.warnings,
         notes=notes,
     )
@@ -55,14 +56,16 @@ def source_info(graph: Graph) -> SourceInfo:
     return SourceInfo(source.path, source.format, source.sha256 or None)
 
 
-def fit_requirements(verdict: Fit | None) -> tuple[Requirement, ...]:
-    """The two budgets as requirements: arena within SRAM, everything else within flash."""
+def fit_requirements(verdict: Fit | None, findings: Sequence[Finding]) -> tuple[Requirement, ...]:
+    """What a device asks of a model: memory within its banks, kernels for every operator."""
+    missing = f"{len(findings)} without a kernel" if findings else "all have kernels"
+    operators = Requirement("operators", "known to the target's runtime", missing, not findings)
     if verdict is None:
-        return ()
+        return (operators,)
     problems = "; ".join(verdict.problems)
     remedies = "; ".join(verdict.remedies)
     found = problems + (f" (try: {remedies})" if remedies else "") if problems else "fits"
-    return (Requirement("memory", "within the target's banks", found, verdict.fits),)
+    return (Requirement("memory", "within the target's banks", found, verdict.fits), operators)
 
 
 def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:

@@ -13,7 +13,7 @@ from typing import Any
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.checking import fit_requirements, source_info
-from edgepack.api.folder import replaced_folder
+from edgepack.api.folder import refuse_strangers, replaced_folder
 from edgepack.api.lower import Lowered, canonical, lower, noise, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
@@ -24,7 +24,7 @@ from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.plan.device import fit
 from edgepack.profiles import Target, load_target
 from edgepack.report import FileInfo, Report, Requirement
-from edgepack.report.page import write_page
+from edgepack.report.page import render_page
 from edgepack.validation.bundle import write_bundle
 from edgepack.validation.files import OpenFile, open_files
 from edgepack.validation.interface import Interface, layout_notes
@@ -46,10 +46,13 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     written aside and renamed: it is whole or not there, and an earlier export stays until then.
     Raises Unsupported before anything is written when the target's runtime lacks operators (unless
     `allow_misfit`), BadInput, BadModel and BadData for what cannot be used. A model that does not
-    fit or misses a requirement is exported, and `report.ok` is False.
+    fit (unless `allow_misfit`) or misses a requirement is exported, and `report.ok` is False.
     """
     wanted = ExportOptions.of(options)
+    wanted.require_labels_for_limits(wanted.eval, "--eval")
     profile = target if isinstance(target, Target) else load_target(target)
+    refuse_strangers(Path(out).resolve())  # now rather than after all the work
+    formats = wanted.format_list(profile.formats)
     graph = canonical(read_source(model, wanted), wanted.input_layout)
     lowered = lower(graph, profile, wanted)
     findings = unsupported_on(profile, lowered.graph)
@@ -59,7 +62,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
             findings,
             hint="--allow-misfit exports all the same",
         )
-    files = write_files(lowered, wanted.format_list(profile.formats))
+    files = write_files(lowered, formats)
     opened, notes = _open(lowered, files, profile, wanted)
     report = _report(graph, lowered, files, profile, wanted, opened, notes)
     named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
@@ -69,7 +72,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
             (folder / name).write_bytes(data)
         write_bundle(folder, named, opened, samples, profile.id)
         (folder / "report.json").write_text(report.to_json())
-        write_page(report, folder / "report.html")
+        (folder / "report.html").write_text(render_page(report), encoding="utf-8")
     return report
 
 
@@ -100,7 +103,7 @@ def _report(
     verdict = fit(target, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
     findings = unsupported_on(target, lowered.graph)
     judgement = _judge(lowered, target, opened, notes, options)
-    met = () if options.allow_misfit else fit_requirements(verdict)
+    met = () if options.allow_misfit else fit_requirements(verdict, findings)
     return Report(
         edgepack=edgepack.__version__,
         target=target.id,

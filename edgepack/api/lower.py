@@ -80,6 +80,7 @@ def lower(graph: Graph, target: Target, options: ExportOptions) -> Lowered:
     Raises BadInput when the options contradict the model, BadData when the data does not suit it.
     """
     scheme = scheme_of(graph, target, options)
+    _refuse_integer_io(scheme, options.io)
     onnx: Side = "source" if options.input_layout is None else "graph"
     return dataclasses.replace(_lower(graph, target, options, scheme), onnx=onnx)
 
@@ -119,6 +120,14 @@ def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:
             hint="leave --quantize out to keep the source's quantization, or give the float model",
         )
     return "source" if quantized else options.quantize
+
+
+def _refuse_integer_io(scheme: str, io: str | None) -> None:
+    if io == "int8" and scheme in ("none", "dynamic", "fp16"):
+        raise BadInput(
+            f"--io int8 contradicts --quantize {scheme}, which keeps inputs and outputs in float",
+            hint="leave --io out, or choose --quantize int8",
+        )
 
 
 def is_quantized(graph: Graph) -> bool:

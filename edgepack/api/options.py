@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from edgepack.errors import BadInput
+from edgepack.preprocess import parse_preprocess
 from edgepack.quantize.options import METHODS, SCHEMES
 from edgepack.readers.options import ReadOptions
 
@@ -48,6 +50,13 @@ class ExportOptions:
         _one_of("range_method", self.range_method, METHODS)
         _one_of("io", self.io, (None, "int8", "float"))
         _one_of("input_layout", self.input_layout, (None, "nhwc", "nchw", "keep"))
+        _at_least("samples", self.samples, 1)
+        _at_least("threads", self.threads, 1)
+        _at_least("seed", self.seed, 0)
+        _share("min_accuracy", self.min_accuracy)
+        _share("max_drop", self.max_drop)
+        self.span()
+        parse_preprocess(self.preprocess)
         if self.data_free and self.calibration is not None:
             raise BadInput("--data-free and --calibration exclude each other")
 
@@ -79,9 +88,15 @@ class ExportOptions:
             low, high = (float(part) for part in parts)
         except ValueError as problem:
             raise BadInput(f"--input-range is LO,HI, not {given!r}") from problem
-        if not low < high:
+        if not -math.inf < low < high < math.inf:
             raise BadInput(f"--input-range needs LO < HI, found {low:g},{high:g}")
         return low, high
+
+    def require_labels_for_limits(self, data: object, option: str) -> None:
+        """Raise BadInput for a limit on accuracy when no `data`, given by `option`, measures it."""
+        for name in ("min_accuracy", "max_drop"):
+            if getattr(self, name) is not None and data is None:
+                raise BadInput(f"--{name.replace('_', '-')} needs labelled data: give {option}")
 
     def read_options(self) -> ReadOptions:
         """What concerns the reader."""
@@ -116,6 +131,16 @@ def _parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
         raise BadInput(
             f"--input-shape is like 1,3,224,224 or name:1,3,224,224;other:1,10, not {text!r}"
         ) from problem
+
+
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise BadInput(f"--{name} is at least {least}, not {value}")
+
+
+def _share(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:
+        raise BadInput(f"--{name.replace('_', '-')} is a share from 0 to 1, not {value:g}")
 
 
 def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from edgepack.api.exporting import FILE_NAMES, accuracy_requirements
+from edgepack.api.exporting import accuracy_requirements
+from edgepack.api.folder import replace_texts
 from edgepack.api.options import ExportOptions
 from edgepack.data import load_samples
 from edgepack.errors import BadInput
-from edgepack.report import Report
-from edgepack.report.page import write_page
+from edgepack.report import FileInfo, Report
+from edgepack.report.page import render_page
 from edgepack.validation.bundle import bundle_samples, read_interface
 from edgepack.validation.files import open_files
 from edgepack.validation.interface import layout_notes
@@ -29,19 +31,16 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     is rewritten. Raises BadInput for a folder that no export wrote or that is damaged.
     """
     wanted = ExportOptions.of(options)
+    wanted.require_labels_for_limits(data, "--data")
     if on not in PLACES:
         raise BadInput(f"--on {on} is not available", hint=f"one of: {', '.join(PLACES)}")
     directory = Path(folder)
     report = read_report(directory)
     try:
         interface = read_interface(directory)
-        files = {
-            name: (directory / FILE_NAMES[name]).read_bytes()
-            for name, info in report.files.items()
-            if info is not None
-        }
+        files = {name: _intact(directory, i) for name, i in report.files.items() if i is not None}
     except (OSError, KeyError, TypeError, ValueError) as problem:
-        raise BadInput(f"{directory} is incomplete: {problem}", hint="export again") from problem
+        raise BadInput(f"{directory} cannot be used: {problem}", hint="export again") from problem
     micro = report.quantization.io == "int8" and "tflite" in files
     opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
     if data is None:
@@ -65,9 +64,21 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         ),
         notes=(*layout_notes(interface, tuple(files)), *judgement.notes),
     )
-    (directory / "report.json").write_text(renewed.to_json())
-    write_page(renewed, directory / "report.html")
+    replace_texts(
+        {
+            directory / "report.json": renewed.to_json(),
+            directory / "report.html": render_page(renewed),
+        }
+    )
     return renewed
+
+
+def _intact(folder: Path, info: FileInfo) -> bytes:
+    """The bytes of an exported file; native runtimes may crash on a damaged one."""
+    data = (folder / info.path).read_bytes()
+    if hashlib.sha256(data).hexdigest() != info.sha256:
+        raise ValueError(f"{info.path} was changed or damaged after the export (sha256 differs)")
+    return data
 
 
 def read_report(folder: Path) -> Report:
@@ -83,9 +94,10 @@ def read_report(folder: Path) -> Report:
         raise BadInput(f"{path} is damaged: {problem}", hint="export again") from problem
 
 
-def rewrite_page(folder: str | Path) -> Path:
-    """Write DIR/report.html anew from DIR/report.json and return its path."""
+def rewrite_page(folder: str | Path) -> tuple[Report, Path]:
+    """Write DIR/report.html anew from DIR/report.json; return the report and the page's path."""
     directory = Path(folder)
     page = directory / "report.html"
-    write_page(read_report(directory), page)
-    return page
+    report = read_report(directory)
+    replace_texts({page: render_page(report)})
+    return report, page

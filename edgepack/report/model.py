@@ -124,9 +124,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the model fits, is supported and meets every requirement."""
-        fits = self.fits is not False and not self.unsupported
-        return fits and all(requirement.met for requirement in self.requirements)
+        """Whether every requirement is met; memory and operators are two unless waived."""
+        return all(requirement.met for requirement in self.requirements)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries, lists and numbers; infinite and undefined figures become None."""

@@ -10,11 +10,6 @@ from edgepack.report.model import Report
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
-def write_page(report: Report, path: Path) -> None:
-    """Write the page for `report` to `path`."""
-    path.write_text(render_page(report))
-
-
 def render_page(report: Report) -> str:
     """The page's HTML: no scripts, no network, every figure as in report.json."""
     from jinja2 import Environment, StrictUndefined
