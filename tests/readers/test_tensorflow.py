@@ -20,8 +20,9 @@ with quiet_tensorflow():
     import keras
     import tensorflow as tf
 
-from edgepack.errors import BadInput, BadModel, Unsupported  # noqa: E402
+from edgepack.errors import BadInput, BadModel, MissingDependency, Unsupported  # noqa: E402
 from edgepack.ir.check import check  # noqa: E402
+from edgepack.readers.load import load_graph  # noqa: E402
 from edgepack.readers.options import ReadOptions  # noqa: E402
 from edgepack.readers.tensorflow import (  # noqa: E402
     read_keras,
@@ -29,7 +30,6 @@ from edgepack.readers.tensorflow import (  # noqa: E402
     read_saved_model,
 )
 from edgepack.readers.tensorflow.keras_files import load_keras  # noqa: E402
-from edgepack.readers.torch import read_factory  # noqa: E402
 from edgepack.run.reference import ReferenceRuntime  # noqa: E402
 
 layers = keras.layers
@@ -168,8 +168,15 @@ def test_factory_that_makes_a_keras_model(tmp_path):
         "import keras\n\n\ndef make():\n"
         "    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])\n"
     )
-    graph = read_factory(f"{tmp_path / 'nets.py'}:make", ReadOptions())
-    assert (graph.name, [n.op for n in graph.nodes]) == ("make", ["FullyConnected", "Add"])
+    with quiet_tensorflow():
+        twin = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+        twin.save_weights(tmp_path / "twin.weights.h5")
+        convolutional().save_weights(tmp_path / "other.weights.h5")
+    spec = f"{tmp_path / 'nets.py'}:make"
+    graph = load_graph(spec, ReadOptions(weights=str(tmp_path / "twin.weights.h5")))
+    assert_agrees(graph, feed(graph), twin(feed(graph)).numpy())
+    with pytest.raises(BadModel, match="does not suit the model"):
+        load_graph(spec, ReadOptions(weights=str(tmp_path / "other.weights.h5")))
 
 
 # -- files of the Keras-2 age ----------------------------------------------------------------------
@@ -382,3 +389,9 @@ def test_nothing_reaches_the_terminal(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_without_tensorflow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(MissingDependency, match=r"edgepack\[tensorflow\]"):
+        read_keras("model.keras")

@@ -12,9 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from edgepack.errors import BadInput, BadModel, Unsupported  # noqa: E402
+from edgepack.errors import BadInput, BadModel, MissingDependency, Unsupported  # noqa: E402
 from edgepack.ir import Graph  # noqa: E402
 from edgepack.ir.check import check  # noqa: E402
+from edgepack.readers.load import load_graph  # noqa: E402
 from edgepack.readers.options import ReadOptions  # noqa: E402
 from edgepack.readers.torch import read_torch  # noqa: E402
 from edgepack.run.reference import ReferenceRuntime  # noqa: E402
@@ -177,8 +178,8 @@ def test_factory_with_weights_of_a_parallel_model(tmp_path):
     model = randomized(Mobile())
     state = {f"module.{key}": value for key, value in model.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "weights.pth")
-    graph = read_torch(FACTORY, ReadOptions(IMAGE.input_shapes, str(tmp_path / "weights.pth")))
-    assert (graph.name, graph.source.format) == ("Mobile", "torch")
+    graph = load_graph(FACTORY, ReadOptions(IMAGE.input_shapes, str(tmp_path / "weights.pth")))
+    assert graph.source.format == "torch"
     assert_agrees(graph, model, feeds((1, 3, 24, 24)))
 
 
@@ -188,7 +189,7 @@ def test_weights_of_another_model(tmp_path):
     state["extra"] = state.pop("7.bias")
     torch.save(state, tmp_path / "weights.pth")
     with pytest.raises(BadModel) as caught:
-        read_torch(FACTORY, ReadOptions(IMAGE.input_shapes, str(tmp_path / "weights.pth")))
+        load_graph(FACTORY, ReadOptions(IMAGE.input_shapes, str(tmp_path / "weights.pth")))
     message = str(caught.value)
     assert "lacks 7.bias" in message
     assert "unknown extra" in message
@@ -204,7 +205,7 @@ def test_weights_that_run_code_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEPACK_TEST_MARK", str(tmp_path / "mark"))
     torch.save({"weight": Malicious()}, tmp_path / "weights.pth")
     with pytest.raises(BadModel, match="--trust"):
-        read_torch(FACTORY, ReadOptions(IMAGE.input_shapes, str(tmp_path / "weights.pth")))
+        load_graph(FACTORY, ReadOptions(IMAGE.input_shapes, str(tmp_path / "weights.pth")))
     assert not (tmp_path / "mark").exists()
 
 
@@ -236,13 +237,12 @@ def test_pt2_that_runs_code_is_refused(tmp_path, monkeypatch, quiet):
         ("no_such_package.models:make", BadModel, "cannot be imported"),
         (FACTORY.replace("Mobile", "Mobil"), BadInput, "no callable called Mobil"),
         (FACTORY.replace("Mobile", "Recurrent"), BadModel, r"Recurrent\(\) failed: TypeError"),
-        ("collections:OrderedDict", BadModel, "is no PyTorch model"),
         ("nowhere.pt2", BadInput, "there is no file"),
     ],
 )
 def test_bad_factories(spec, error, words):
     with pytest.raises(error, match=words):
-        read_torch(spec, IMAGE)
+        load_graph(spec, IMAGE)
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -330,6 +330,11 @@ def test_the_users_module_and_inputs_are_not_changed():
     assert (x == 1).all()
 
 
+def test_what_is_no_model():
+    with pytest.raises(BadModel, match="a dict is no PyTorch model"):
+        read_torch({"weight": torch.zeros(1)})
+
+
 def test_a_shape_is_needed():
     with pytest.raises(BadInput, match="--input-shape"):
         read_torch(torch.nn.Linear(2, 2))
@@ -342,9 +347,15 @@ def test_unknown_input_name():
 
 def test_nothing_reaches_the_terminal():
     code = (
-        "from edgepack.readers.torch import read_torch\n"
+        "from edgepack.readers.load import load_graph\n"
         "from edgepack.readers.options import ReadOptions\n"
-        f"read_torch({FACTORY!r}, ReadOptions({{'': (1, 3, 24, 24)}}))\n"
+        f"load_graph({FACTORY!r}, ReadOptions({{'': (1, 3, 24, 24)}}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependency, match=r"edgepack\[torch\]"):
+        read_torch("model.pt2")

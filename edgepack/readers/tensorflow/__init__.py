@@ -9,10 +9,9 @@ from edgepack.readers.tensorflow import (  # noqa: F401 (register)
     shape,
 )
 from edgepack.readers.tensorflow.load import (
-    is_keras_model,
     read_keras,
     read_keras_model,
     read_saved_model,
 )
 
-__all__ = ["is_keras_model", "read_keras", "read_keras_model", "read_saved_model"]
+__all__ = ["read_keras", "read_keras_model", "read_saved_model"]

@@ -49,19 +49,27 @@ def read_saved_model(path: str | Path, options: ReadOptions | None = None) -> Gr
 
 
 def read_keras_model(model: Any, options: ReadOptions | None = None) -> Graph:
-    """The IR of a Keras model in memory; raises as `read_keras` does."""
+    """The IR of a Keras model in memory, with `options.weights` loaded into it if given.
+
+    Raises as `read_keras` does, and BadModel for weights that do not suit the model.
+    """
+    options = options or ReadOptions()
     with quiet_tensorflow():
-        graph = _model_graph(model, options or ReadOptions(), str(model.name))
+        if options.weights is not None:
+            _load_weights(model, options.weights)
+        graph = _model_graph(model, options, str(model.name))
     graph.source.format = "keras"
     return graph
 
 
-def is_keras_model(item: Any) -> bool:
-    """Whether `item` is a Keras model, told without importing Keras."""
-    return any(
-        base.__module__.startswith("keras.") and base.__name__ == "Model"
-        for base in type(item).__mro__
-    )
+def _load_weights(model: Any, path: str) -> None:
+    if not Path(path).is_file():
+        raise BadInput(f"there is no file {path}")
+    try:
+        model.load_weights(path)
+    except Exception as problem:
+        reason = " ".join(str(problem).split())[:300]
+        raise BadModel(f"{path} does not suit the model: {reason}") from problem
 
 
 def _model_graph(model: Any, options: ReadOptions, name: str) -> Graph:

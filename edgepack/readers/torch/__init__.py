@@ -13,6 +13,6 @@ from edgepack.readers.torch import (  # noqa: F401 (register)
     resample,
     shape,
 )
-from edgepack.readers.torch.load import load_weights, read_factory, read_pt2, read_torch
+from edgepack.readers.torch.load import load_weights, read_torch
 
-__all__ = ["load_weights", "read_factory", "read_pt2", "read_torch"]
+__all__ = ["load_weights", "read_torch"]

@@ -1,4 +1,4 @@
-"""PyTorch models: modules, exported programs, `.pt2` files and factories, to IR."""
+"""PyTorch models: modules, exported programs and `.pt2` files, to IR."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from typing import Any
 
 from edgepack.errors import BadInput, BadModel, Unsupported
 from edgepack.ir import Graph
-from edgepack.readers.factory import call_factory, is_factory
 from edgepack.readers.options import ReadOptions
-from edgepack.readers.tensorflow import is_keras_model, read_keras_model
 from edgepack.readers.torch.capture import (
     export,
     first_line,
@@ -31,10 +29,10 @@ def read_torch(
 ) -> Graph:
     """The IR of a PyTorch model, NCHW where it is.
 
-    `model` is an nn.Module, an ExportedProgram, the path of a `.pt2` file, or a factory
-    (`file.py:name`, `package.module:name`). A module needs `example_inputs` (tensors or arrays), or
-    float32 shapes in `options.input_shapes`, or an attribute `example_inputs`. Shapes become
-    static: symbolic ones are those of `options`, or 1 for the batch.
+    `model` is an nn.Module, an ExportedProgram, or the path of a `.pt2` file. A module needs
+    `example_inputs` (tensors or arrays), or float32 shapes in `options.input_shapes`, or an
+    attribute `example_inputs`; `options.weights` is loaded into it. Shapes become static: symbolic
+    ones are those of `options`, or 1 for the batch.
 
     Raises BadModel for what is damaged or cannot be traced, Unsupported with every operator that
     has no equivalent, MissingDependency without torch.
@@ -46,26 +44,7 @@ def read_torch(
         return _read_object(model, options, example_inputs, "model")
 
 
-def read_pt2(path: str, options: ReadOptions) -> Graph:
-    """The IR of a file written by torch.export.save; raises as `read_torch` does."""
-    return read_torch(path, options)
-
-
-def read_factory(spec: str, options: ReadOptions) -> Graph:
-    """The IR of what a factory makes, a PyTorch or a Keras model; raises as `read_torch` does."""
-    model = call_factory(spec)
-    if is_keras_model(model):
-        graph = read_keras_model(model, options)
-    else:
-        graph = read_torch(model, options)
-    place, _, graph.name = spec.rpartition(":")
-    graph.source.path, graph.source.sha256 = spec, _digest(options.weights or place)
-    return graph
-
-
 def _read_path(path: str, options: ReadOptions, example_inputs: Sequence[Any] | None) -> Graph:
-    if is_factory(path):
-        return read_factory(path, options)
     graph = _read_object(_load_pt2(path, options.trust), options, example_inputs, Path(path).stem)
     graph.source.path, graph.source.format, graph.source.sha256 = path, "pt2", _digest(path)
     return graph
