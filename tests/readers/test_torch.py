@@ -296,6 +296,26 @@ def test_what_the_data_decides_is_never_frozen(make):
         read_torch(make(), ReadOptions({"": (1, 8)}))
 
 
+class Causal(torch.nn.Module):
+    """torch looks into the mask to see whether it is causal, which torch.export does not allow."""
+
+    def __init__(self):
+        super().__init__()
+        layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.encoder = torch.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+
+    def forward(self, x):
+        return self.encoder(x, torch.triu(torch.full((5, 5), float("-inf")), 1))
+
+
+def test_constants_may_decide(capfd):
+    torch.manual_seed(0)
+    model = Causal().eval()
+    graph = read_torch(model, ReadOptions({"": (1, 5, 8)}))
+    assert capfd.readouterr() == ("", "")
+    assert_agrees(graph, model, feeds((1, 5, 8)))
+
+
 OUTSIDE = torch.ones(1, 8)
 
 

@@ -8,6 +8,7 @@ are changed in place; and then all known operators are kept whole.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import operator
 import os
@@ -57,10 +58,12 @@ def only_weights(trust: bool) -> Iterator[None]:
             os.environ[name] = before
 
 
-def recorded(module: Any, arguments: tuple[Any, ...], names: Sequence[str]) -> Captured | None:
+def recorded(
+    module: Any, arguments: tuple[Any, ...], names: Sequence[str], *, in_pieces: bool = False
+) -> Captured | None:
     """The graph of a module in eval mode as one run shows it; None where that is unclear."""
     with _eval_mode(module):
-        captured = record(module, arguments, names)
+        captured = record(module, arguments, names, in_pieces=in_pieces)
     return None if captured is None or _unclear(captured) else captured
 
 
@@ -88,13 +91,20 @@ def export(module: Any, arguments: tuple[Any, ...]) -> Any:
     import torch
 
     try:
-        with _eval_mode(module), torch.no_grad():
+        with _eval_mode(module), torch.no_grad(), _no_prints():
             return torch.export.export(module, arguments, strict=False)
     except Exception as problem:
         raise BadModel(
             f"torch.export cannot trace the model: {first_line(problem)}",
             hint="a model with data-dependent control flow, or another input shape?",
         ) from problem
+
+
+@contextlib.contextmanager
+def _no_prints() -> Iterator[None]:
+    """When it fails, torch.export prints the graph so far."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def first_line(problem: BaseException) -> str:

@@ -78,11 +78,19 @@ def _read_object(
 def _module_graph(module: Any, arguments: tuple[Any, ...], name: str) -> Graph:
     """From a recorded run; whatever that leaves unclear or unsupported is exported instead."""
     names = [p.name for p in _parameters(module)][: len(arguments)]
-    captured = recorded(module, arguments, names) if len(names) == len(arguments) else None
+    if len(names) < len(arguments):
+        return translate(flatten(export(module, arguments)), name)
+    captured = recorded(module, arguments, names)
     if captured is not None:
         with contextlib.suppress(Unsupported):
             return translate(captured, name)
-    return translate(flatten(export(module, arguments)), name)
+    try:
+        return translate(flatten(export(module, arguments)), name)
+    except BadModel:
+        captured = recorded(module, arguments, names, in_pieces=True)
+        if captured is None:
+            raise
+    return translate(captured, name)
 
 
 # -- files -----------------------------------------------------------------------------------------

@@ -24,10 +24,13 @@ class _Unclear(Exception):
     """A run does not show what the module does for other inputs."""
 
 
-def record(module: Any, arguments: tuple[Any, ...], names: Sequence[str]) -> Captured | None:
+def record(
+    module: Any, arguments: tuple[Any, ...], names: Sequence[str], *, in_pieces: bool = False
+) -> Captured | None:
     """The graph of a module in eval mode, its inputs called `names`; None where it stays unclear.
 
-    `arguments` are tensors that are not changed.
+    `arguments` are tensors that are not changed. With `in_pieces` it also holds what torch.export
+    would give with fewer operators.
     """
     import torch
 
@@ -35,7 +38,13 @@ def record(module: Any, arguments: tuple[Any, ...], names: Sequence[str]) -> Cap
     copies = tuple(a.clone() for a in arguments)
     inputs = [recorder.placeholder(n, t) for n, t in zip(names, copies, strict=True)]
     try:
-        with torch.no_grad(), _recording(recorder), _layers(recorder, module), _plain_attention():
+        left = _leaving() if in_pieces else _leaving() | _clearer_exported()
+        with (
+            torch.no_grad(),
+            _recording(recorder, left),
+            _layers(recorder, module),
+            _plain_attention(),
+        ):
             results = module(*copies)
         recorder.graph.output(tuple(recorder.node_of(t) for t in _tensors(results)))
     except Exception:  # whatever it is, torch.export meets it too, and explains it
@@ -219,22 +228,28 @@ def _kept_whole() -> dict[Callable[..., Any], Any]:
     }
 
 
-def _left_to_export() -> frozenset[Callable[..., Any]]:
-    """Methods by which content leaves torch without an operator, and what is clearer exported."""
+def _leaving() -> frozenset[Callable[..., Any]]:
+    """Methods by which a tensor's content leaves torch without an operator."""
     import torch
 
     names = ("numpy", "tolist", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "storage")
-    methods = [getattr(torch.Tensor, name) for name in names]
-    return frozenset([*methods, torch.nn.functional.multi_head_attention_forward])
+    return frozenset(getattr(torch.Tensor, name) for name in names)
+
+
+def _clearer_exported() -> frozenset[Callable[..., Any]]:
+    """Functions within which a run does not see the dense layers as such."""
+    import torch
+
+    return frozenset([torch.nn.functional.multi_head_attention_forward])
 
 
 @contextlib.contextmanager
-def _recording(recorder: _Recorder) -> Iterator[None]:
+def _recording(recorder: _Recorder, left: frozenset[Callable[..., Any]]) -> Iterator[None]:
     import torch
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    whole, left = _kept_whole(), _left_to_export()
+    whole = _kept_whole()
     paused, lift_fresh = False, torch.ops.aten.lift_fresh.default
 
     class Operators(TorchDispatchMode):  # type: ignore[misc]
