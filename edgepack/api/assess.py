@@ -51,8 +51,12 @@ def _findings(target: Target, node: Node) -> list[Finding]:
 
 
 def _kernel_dtype(node: Node) -> str:
-    """The dtype a kernel is chosen by: that of the first data input (weights where narrower)."""
-    data: Value = next((v for v in node.present_inputs if not v.is_const), node.output)
+    """The dtype a kernel is chosen by: that of the first data input (weights where narrower).
+
+    A condition does not count where there is other data.
+    """
+    computed = [v for v in node.present_inputs if not v.is_const] or [node.output]
+    data: Value = next((v for v in computed if v.dtype is not DType.BOOL), computed[0])
     weight = node.optional(1)
     if data.dtype is DType.INT8 and weight is not None and weight.dtype is DType.INT4:
         return "w4a8"

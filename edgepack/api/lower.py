@@ -180,6 +180,7 @@ def _quantize_options(target: Target, options: ExportOptions) -> QuantizeOptions
     return QuantizeOptions(
         per_channel=not options.per_tensor,
         method=options.range_method,
+        correct_bias=options.calibration is not None,  # mean inputs of noise would be guesses
         io_dtype=DType.INT8 if io == "int8" else DType.FLOAT32,
     )
 

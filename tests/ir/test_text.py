@@ -124,7 +124,8 @@ output(a, b)
     assert to_text(graph) == (
         "x: int8[1, 3] @ q(0.5, -3) = input()\n"
         "w: int8[2, 3] @ q([0.1, 0.2], axis=0) = const([[1, 2, 3], [4, 5, 6]])\n"
-        "y: q(0.25, 0) = FullyConnected(x, w, None, activation='relu')  # int8[1, 2]\n"
+        "y: q(0.25, 0) = FullyConnected(x, w, None, activation='relu', flatten=False)"
+        "  # int8[1, 2]\n"
         "a, b = Split(y, axis=1, sizes=(1, 1))  # int8[1, 1] int8[1, 1]\n"
         "output(a, b)\n"
     )
