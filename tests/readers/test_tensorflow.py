@@ -88,7 +88,7 @@ def test_published_keras_2_models(name):
 def test_published_saved_model_of_2020():
     path = shared("kws_dscnn_savedmodel")
     graph = read_saved_model(path)
-    assert [v.name for v in graph.inputs] == ["input_1"]
+    assert [v.name for v in (*graph.inputs, *graph.outputs)] == ["input_1", "dense"]
     assert len(graph.nodes_of("BatchNorm")) == 9
     assert not graph.nodes_of("Square")  # the weight penalty of training
     with quiet_tensorflow(), tf.Graph().as_default(), tf.compat.v1.Session() as session:

@@ -43,6 +43,9 @@ def saved_model_graph(path: Path, options: ReadOptions) -> Graph:
     graph.outputs = [
         interpreter.as_value(item, name) for item, name in zip(results, names, strict=True)
     ]
+    for value, name in zip(graph.outputs, names, strict=True):
+        if value.producer is not None:
+            value.name = graph.fresh(name)
     return graph
 
 
