@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,6 +77,8 @@ def root(
     if version:
         print(f"edgepack {__version__}")
         raise typer.Exit
+    if not verbose and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # frameworks warn their own developers
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.DEBUG if verbose else logging.WARNING,

@@ -58,7 +58,8 @@ def choose_range(seen: Statistics, dtype: DType, method: str = "auto") -> Range:
     candidates = _candidates(seen, dtype, method)
     if len(candidates) == 1:
         return candidates[0]
-    errors = [_error(seen, candidate, dtype) for candidate in candidates]
+    with np.errstate(over="ignore"):  # of values beyond 1e19: the first, min-max, is chosen then
+        errors = [_error(seen, candidate, dtype) for candidate in candidates]
     return candidates[int(np.argmin(errors))]
 
 
