@@ -14,6 +14,7 @@ from edgepack.writers.registry import Lowerings
 from edgepack.writers.tflite.versions import Signature, version_of
 
 _ALIGNMENT: Final = 16  # of constant data in the file, as the schema asks
+_ROOM, _ROOM_PER_TENSOR = 65536, 4096  # bytes for all that is not weights
 _SCHEMA_VERSION: Final = 3
 _ENDS_BYTES: Final = 64  # of each end of a buffer that is looked at before comparing it in full
 
@@ -105,7 +106,9 @@ class TFLiteBuilder:
         model.subgraphs = [self._subgraph()]
         model.signatureDefs = [self._signature()]
         model.buffers = [_AlignedBuffer(self._s, data) for data in self._buffers]
-        builder = flatbuffers.Builder(sum(b.nbytes for b in self._buffers if b is not None) + 65536)
+        weights = sum(b.nbytes for b in self._buffers if b is not None)
+        # enough at once: when it is not, the builder doubles all of it by copying
+        builder = flatbuffers.Builder(weights + _ROOM + _ROOM_PER_TENSOR * len(self._tensors))
         builder.Finish(model.Pack(builder), fmt.IDENTIFIER)
         return bytes(memoryview(builder.Bytes)[builder.Head() :])
 
