@@ -360,8 +360,11 @@ def import_generator(spec: str) -> Callable[[], Iterable[object]]:
             if "" not in sys.path and str(Path.cwd()) not in sys.path:
                 sys.path.insert(0, str(Path.cwd()))
             module = importlib.import_module(module_name)
-    except ImportError as failure:
-        raise BadData(f"cannot import {module_name!r}: {failure}", hint="see --data") from failure
+    except EdgepackError:
+        raise
+    except Exception as failure:  # whatever the user's module raises
+        reason = f"{type(failure).__name__}: {failure}"
+        raise BadData(f"cannot import {module_name!r}: {reason}", hint="see --data") from failure
     function = getattr(module, function_name, None)
     if not callable(function):
         raise BadData(f"{module_name} has no function {function_name!r} that yields samples")

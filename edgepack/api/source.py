@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.api.options import ExportOptions
+from edgepack.errors import BadModel
 from edgepack.ir import Graph
 from edgepack.readers.load import load_graph, load_object
 
@@ -18,8 +19,29 @@ def read_source(model: Any, options: ExportOptions) -> Graph:
     if isinstance(model, Graph):
         return model.copy()
     if isinstance(model, str | Path):
-        return load_graph(model, options.read_options())
-    return load_object(model, options.read_options())
+        graph = load_graph(model, options.read_options())
+    else:
+        graph = load_object(model, options.read_options())
+    _refuse_nothing(graph)
+    return graph
+
+
+def _refuse_nothing(graph: Graph) -> None:
+    """Samples have a batch dimension and elements, so what goes in and out must have them too."""
+    if not graph.inputs:
+        raise BadModel("the model has no inputs", hint="its outputs are constants: nothing to run")
+    for value in graph.inputs:
+        if not value.rank:
+            raise BadModel(
+                f"input {value.name} is a single number without dimensions",
+                hint="give it a batch dimension, shape [1], or make it a constant of the model",
+            )
+    for value in (*graph.inputs, *graph.outputs):
+        if not value.size:
+            raise BadModel(
+                f"{value.name} is {list(value.shape)}: it has no elements",
+                hint="give the sizes of the inputs with --input-shape",
+            )
 
 
 def load(model: Any, **options: Any) -> Graph:

@@ -37,7 +37,7 @@ def call_factory(spec: str) -> Any:
             )
         try:
             return factory()
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             reason = f"{type(problem).__name__}: {problem}"
             raise BadModel(f"{name}() failed: {reason}", at=place) from problem
 
@@ -61,7 +61,7 @@ def _load(place: str) -> Any:
         return (
             _import_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
         )
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         reason = f"{type(problem).__name__}: {problem}"
         raise BadModel(f"{place} cannot be imported: {reason}") from problem
 

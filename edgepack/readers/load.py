@@ -31,6 +31,7 @@ _BY_SUFFIX = {
     ".keras": _KERAS_FILE,
     ".pt2": _TORCH,
 }
+_CHECKPOINTS = (".pt", ".pth", ".ckpt", ".safetensors")
 _BY_PACKAGE = {"torch": _TORCH, "keras": _KERAS_MODEL, "tf_keras": _KERAS_MODEL, "onnx": _ONNX}
 
 FORMATS = (
@@ -47,7 +48,13 @@ def load_graph(path: str | os.PathLike[str], options: ReadOptions) -> Graph:
     text = os.fspath(path)
     if is_factory(text) and not Path(text).exists():
         return _read_made(text, options)
-    return _function(_reader_of(Path(text)))(text, options)
+    reader = _reader_of(Path(text))
+    if options.weights is not None:
+        raise BadInput(
+            f"--weights goes with file.py:factory; {text} has weights of its own",
+            hint="leave --weights out, or name the function that makes the network",
+        )
+    return _function(reader)(text, options)
 
 
 def _function(reader: tuple[str, str]) -> Read:
@@ -64,6 +71,13 @@ def _reader_of(path: Path) -> tuple[str, str]:
         raise BadInput(f"{path} holds no saved_model.pb", hint=hint)
     if not path.exists():
         raise BadInput(f"there is no file {path}", hint=hint)
+    if not path.is_file():
+        raise BadInput(f"{path} is no regular file", hint=hint)
+    if path.suffix.lower() in _CHECKPOINTS:
+        raise BadInput(
+            f"{path} is a PyTorch checkpoint: weights without the network",
+            hint="give the function that makes the network, file.py:factory, and this as --weights",
+        )
     if path.suffix.lower() not in _BY_SUFFIX:
         raise BadInput(f"{path} has an unknown format", hint=hint)
     return _BY_SUFFIX[path.suffix.lower()]

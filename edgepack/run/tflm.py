@@ -40,6 +40,6 @@ class TflmRuntime:
         """One inference; see `Runtime.run`."""
         self._interpreter.reset()  # samples are independent, states are not kept
         for index, array in enumerate(inputs):
-            self._interpreter.set_input(np.ascontiguousarray(array), index)
+            self._interpreter.set_input(np.asarray(array, order="C"), index)
         self._interpreter.invoke()
         return [np.array(self._interpreter.get_output(i)) for i in range(len(self.outputs))]

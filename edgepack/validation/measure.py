@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from edgepack.errors import BadData
 from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
 from edgepack.validation.compare import accuracy, sqnr_db, steps_apart, top1_agreement
@@ -38,8 +39,19 @@ def run_files(files: Sequence[OpenFile], samples: Iterable[tuple[Sample, int | N
             outcome.raw[file.key].append(raw)
             outcome.real[file.key].append(file.real(raw))
         if label is not None:
+            _refuse_unknown_class(label, outcome)
             outcome.labels.append(label)
     return outcome
+
+
+def _refuse_unknown_class(label: int, outcome: Outcome) -> None:
+    for outputs in outcome.real.values():
+        classes = outputs[-1][0].size
+        if label >= classes:
+            raise BadData(
+                f"a sample has class index {label}, the model's first output {classes} elements",
+                hint="class indices count from 0, in the order of the output's elements",
+            )
 
 
 def agreement_of(files: Sequence[OpenFile], outcome: Outcome) -> dict[str, float | None]:
