@@ -287,7 +287,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app()
+        app(prog_name="edgepack")
     finally:
         sys.stdout.flush()  # a full disk shows here, not when Python ends
 
@@ -300,6 +300,10 @@ def _stop(*_: object) -> None:
 
 def _fail(problem: EdgepackError) -> None:
     print(f"edgepack: {problem}", file=sys.stderr)
-    if "--json" in sys.argv:
-        print(json.dumps(problem.to_dict(), indent=2))
+    try:
+        if "--json" in sys.argv:
+            print(json.dumps(problem.to_dict(), indent=2))
+        sys.stdout.flush()
+    except OSError:  # stdout is what failed: nothing more may go there, not even when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(BAD_INPUT)

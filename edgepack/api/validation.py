@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from edgepack.api.exporting import accuracy_requirements
 from edgepack.api.folder import replace_texts
@@ -39,13 +41,13 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     try:
         interface = read_interface(directory)
         files = {name: _intact(directory, i) for name, i in report.files.items() if i is not None}
-    except (OSError, KeyError, TypeError, ValueError) as problem:
+        stored = bundle_samples(directory, interface) if data is None else []
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as problem:
         raise BadInput(f"{directory} cannot be used: {problem}", hint="export again") from problem
     micro = report.quantization.io == "int8" and "tflite" in files
     opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
     if data is None:
-        pairs = [(sample, None) for sample in bundle_samples(directory, interface)]
-        judgement = judge(opened, None, pairs, tuple(notes))
+        judgement = judge(opened, None, [(sample, None) for sample in stored], tuple(notes))
     else:
         samples = load_samples(
             data, interface.specs(wanted.span()), preprocess=wanted.preprocess, limit=wanted.samples

@@ -68,7 +68,7 @@ def _columns(file: OpenFile, samples: Sequence[Mapping[str, Array]]) -> dict[str
 def bundle_samples(folder: Path, interface: Interface) -> list[dict[str, Array]]:
     """The samples of an exported folder as real arrays in the source's layout.
 
-    Raises OSError, KeyError or ValueError when the folder is damaged.
+    Raises what reading a damaged file may: OSError, EOFError, KeyError, ValueError and zip's own.
     """
     with np.load(folder / "device" / "samples.npz", allow_pickle=False) as stored:
         key = "onnx" if "onnx_in_0" in stored.files else "tflite"
