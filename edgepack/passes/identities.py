@@ -103,7 +103,10 @@ _IDENTITY: Final[dict[str, Callable[[Node], Value | None]]] = {
 
 
 def merge_reshapes(graph: Graph) -> int:
-    """Reshape(Reshape(x)) = Reshape(x); a Reshape after a reduction that only drops 1s joins it."""
+    """Reshape(Reshape(x)) = Reshape(x); a Reshape after a reduction that only drops 1s joins it.
+
+    A reduction over dimensions of 1 as well gives the same.
+    """
     count = 0
     for node in live(graph, "Reshape"):
         x = node.input(0)
@@ -126,10 +129,11 @@ def _into_reduction(graph: Graph, node: Node) -> bool:
         return False
     x = before.input(0)
     axes = {a % x.rank for a in before.attrs["axes"]}
-    for keepdims in (False, True):
-        kept = [1 if i in axes else d for i, d in enumerate(x.shape) if keepdims or i not in axes]
-        if tuple(kept) == node.output.shape:
-            attrs = {"axes": before.attrs["axes"], "keepdims": keepdims}
+    ones = {i for i, d in enumerate(x.shape) if d == 1}
+    for over, keepdims in ((axes, False), (axes, True), (axes | ones, False)):
+        kept = [1 if i in over else d for i, d in enumerate(x.shape) if keepdims or i not in over]
+        if axes and tuple(kept) == node.output.shape:
+            attrs = {"axes": tuple(sorted(over)), "keepdims": keepdims}
             supersede(graph, node.output, before.op, [x], attrs)
             return True
     return False

@@ -50,6 +50,7 @@ from edgepack.passes.recompose_normalizations import (
     simplify_powers,
 )
 from edgepack.passes.scaled_clamps import clip_to_relu6, fold_scale_through_product
+from edgepack.passes.unit_reshapes import cancel_unit_reshapes
 
 _QUANTIZED_SOURCE: Final[tuple[Pass, ...]] = (
     signed_instead_of_unsigned,
@@ -70,6 +71,7 @@ _CANONICAL: Final[tuple[Pass, ...]] = (
     merge_concats,
     cancel_splits,
     drop_broadcasts,
+    cancel_unit_reshapes,
     eliminate_common_subexpressions,  # before the recomposers: they need single readers
     merge_clamps,  # before the recomposers: they look for one spelling of a clamp
     pool_to_mean,
