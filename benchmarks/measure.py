@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -73,7 +74,8 @@ def paired(commands: Mapping[str, Sequence[str]], repeats: int) -> dict[str, lis
     able = {name: argv for name, argv in commands.items() if _works(argv)}
     for _ in range(repeats):
         for name, argv in able.items():
-            runs[name].append(run(argv))
+            with contextlib.suppress(Failed):
+                runs[name].append(run(argv))
     return runs
 
 
