@@ -134,7 +134,6 @@ SUMS = "a sum of up to some hundred products, added up in another order"
 # -- convolution and dense -------------------------------------------------------------------------
 
 SAME3 = ((1, 1), (1, 1))
-CUBE = ((0, 0), (0, 0), (0, 0))
 
 _CONVOLUTIONS = {
     "conv2d/valid": weighted("Conv2d", "2, 7, 6, 3", "4, 3, 3, 3"),
@@ -484,8 +483,6 @@ _REDUCTIONS = {
 }  # fmt: skip
 
 # -- shape -----------------------------------------------------------------------------------------
-
-ZERO_PADS = ((0, 0), (0, 0))
 
 _SHAPES = {
     "reshape/flatten": one("Reshape", shape=(24,)),

@@ -26,11 +26,6 @@ def run_pass(graph: Graph, step: Pass) -> int:
     return count
 
 
-def run_passes(graph: Graph, steps: Sequence[Pass]) -> int:
-    """Run passes once each, in order; return the sum of their rewrites."""
-    return sum(run_pass(graph, step) for step in steps)
-
-
 def run_to_fixpoint(graph: Graph, steps: Sequence[Pass]) -> int:
     """Run the whole list again until none rewrites anything; return the sum of rewrites.
 

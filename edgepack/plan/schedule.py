@@ -6,13 +6,11 @@ unless another is strictly better: finding the best one is NP-hard in general.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from edgepack.ir import Graph, Node, Value
 from edgepack.plan.arena import lower_bound
 from edgepack.plan.liveness import lifetimes
-
-_Pick = Callable[[Node], tuple[int, int]]
 
 
 def peak_live_bytes(graph: Graph, order: Sequence[Node] | None = None) -> int:

@@ -5,7 +5,7 @@ Float graphs in float32; quantized ones with the same bits as TFLite's reference
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from edgepack import kernels
 from edgepack.errors import BadData, Finding, Unsupported
@@ -35,15 +35,6 @@ class ReferenceRuntime:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; see `Runtime.run`."""
-        env = self._execute(inputs, keep=False)
-        return [env[id(v)] for v in self.graph.outputs]
-
-    def run_all(self, inputs: Sequence[Array]) -> Mapping[str, Array]:
-        """One inference; every value that was fed or computed, by name."""
-        env = self._execute(inputs, keep=True)
-        return {v.name: env[id(v)] for v in self.graph.values() if id(v) in env and not v.is_const}
-
-    def _execute(self, inputs: Sequence[Array], *, keep: bool) -> dict[int, Array]:
         env = {id(v): v.const for v in self.graph.constants()}
         for value, array in zip(self.graph.inputs, inputs, strict=True):
             if array.shape != value.shape or array.dtype != value.dtype.numpy:
@@ -57,11 +48,10 @@ class ReferenceRuntime:
             arrays = [None if v is None else env[id(v)] for v in node.inputs]
             results = kernels.call(node, arrays, hybrid=self.hybrid)
             env.update((id(v), array) for v, array in zip(node.outputs, results, strict=True))
-            if not keep:
-                for value in node.present_inputs:
-                    if last_reader[id(value)] is node:
-                        env.pop(id(value), None)
-        return env
+            for value in node.present_inputs:
+                if last_reader[id(value)] is node:
+                    env.pop(id(value), None)
+        return [env[id(v)] for v in self.graph.outputs]
 
     def _last_readers(self) -> dict[int, Node | None]:
         readers: dict[int, Node | None] = {}

@@ -9,7 +9,6 @@ import numpy as np
 from tiny_tflite import Op, Tensor, build  # isort: skip
 
 Q = {"scale": 0.05, "zero": 3}
-SAME_Q = {"scale": 0.05, "zero": 3}
 
 
 def _single(
@@ -206,7 +205,6 @@ def add_n(*, quantized: bool) -> bytes:
 
 
 STRIDED = {"beginMask": 0, "endMask": 0}
-_Q16 = {"scale": 0.001, "zero": 0}
 
 CASES: dict[str, Callable[[], bytes]] = {
     "branches": branches,

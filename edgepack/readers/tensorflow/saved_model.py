@@ -18,8 +18,6 @@ from edgepack.readers.tensorflow.call import Const, Item, dtype_name, normal
 from edgepack.readers.tensorflow.graphdef import Interpreter
 from edgepack.readers.tensorflow.inputs import static_shape
 
-_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-
 
 def saved_model_graph(path: Path, options: ReadOptions) -> Graph:
     """The graph of a SavedModel's serving signature. Raises BadModel when files are damaged."""

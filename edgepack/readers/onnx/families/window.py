@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from edgepack.readers.onnx.context import Call
@@ -60,11 +60,6 @@ class Window:
             (1, *self.kernel), (1, *self.stride), (1, *self.dilation), ((0, 0), *self.pad),
             (0, *self.ceil_pad),
         )  # fmt: skip
-
-    def without_pad(self) -> Window:
-        """The same window over a value that is padded already."""
-        none = ((0, 0),) * self.rank
-        return replace(self, pad=none, ceil_pad=(0,) * self.rank)
 
 
 def read_window(node: Call, spatial: Sequence[int], kernel: Sequence[int]) -> Window:
