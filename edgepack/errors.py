@@ -7,7 +7,6 @@
     │   └── BadTarget             an unknown target or a profile with a wrong field
     ├── Unsupported               operators or dtypes that have no equivalent; lists them all
     ├── MissingDependency         an optional package is needed; names the extra that brings it
-    ├── DoesNotFit                the model does not fit the device
     └── InternalError             a broken invariant of the IR: a defect in edgepack itself
 
 `ValueError` and `TypeError` are left to programmer mistakes in calls of the Python API.
@@ -98,10 +97,6 @@ class MissingDependency(EdgepackError):
             f"{purpose} needs {package}, which is not installed",
             hint=f"pip install 'edgepack[{extra}]'",
         )
-
-
-class DoesNotFit(EdgepackError):
-    """The model does not fit the device."""
 
 
 class InternalError(EdgepackError):
