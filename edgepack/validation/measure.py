@@ -19,9 +19,8 @@ Sample = Mapping[str, Array]
 
 @dataclass(slots=True)
 class Outcome:
-    """What each file gave for the samples: raw outputs by file key, one list per sample."""
+    """What each file gave for the samples, as real numbers: by file key, one list per sample."""
 
-    raw: dict[str, list[list[Array]]] = field(default_factory=dict)
     real: dict[str, list[list[Array]]] = field(default_factory=dict)
     labels: list[int] = field(default_factory=list)
 
@@ -32,12 +31,10 @@ class Outcome:
 
 def run_files(files: Sequence[OpenFile], samples: Iterable[tuple[Sample, int | None]]) -> Outcome:
     """Run every file on every sample; outputs are kept, so mind how many samples there are."""
-    outcome = Outcome({f.key: [] for f in files}, {f.key: [] for f in files})
+    outcome = Outcome({f.key: [] for f in files})
     for sample, label in samples:
         for file in files:
-            raw = file.raw(sample)
-            outcome.raw[file.key].append(raw)
-            outcome.real[file.key].append(file.real(raw))
+            outcome.real[file.key].append(file.real(file.raw(sample)))
         if label is not None:
             _refuse_unknown_class(label, outcome)
             outcome.labels.append(label)
