@@ -362,7 +362,7 @@ def test_an_unknown_batch_is_one() -> None:
 def test_other_unknown_dimensions_are_named() -> None:
     with pytest.raises(BadModel, match="height, width") as caught:
         read(model("y = Relu(x)", "float[N,3,height,width] x"))
-    assert "--input-shape x=1,3,?,?" in str(caught.value)
+    assert "--input-shape x:1,3,?,?" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["x", ""])

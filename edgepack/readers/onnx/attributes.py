@@ -63,7 +63,7 @@ def input_shape(info: Any, asked: tuple[int, ...] | None) -> tuple[int, ...]:
     if declared is None:
         raise BadModel(
             f"input {info.name} has no shape",
-            hint=f"give it: --input-shape {info.name}=1,3,224,224",
+            hint=f"give it: --input-shape {info.name}:1,3,224,224",
         )
     sizes = [
         d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in declared
@@ -79,7 +79,7 @@ def input_shape(info: Any, asked: tuple[int, ...] | None) -> tuple[int, ...]:
         example = ",".join("?" if s is None else str(s) for s in sizes)
         raise BadModel(
             f"input {info.name} has unknown dimensions: {', '.join(unknown)}",
-            hint=f"fix them: --input-shape {info.name}={example} with numbers for the ?",
+            hint=f"fix them: --input-shape {info.name}:{example} with numbers for the ?",
         )
     return tuple(s for s in sizes if s is not None)
 
