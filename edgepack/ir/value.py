@@ -74,7 +74,7 @@ class Node:
     """One operation: `op` is a row of the table in `edgepack.ir.ops`; compared by identity.
 
     `inputs` may hold None for an optional input that is left out. Inputs are changed only through
-    `set_input`, so that `Value.users` stays right.
+    `set_input` and `set_inputs`, so that `Value.users` stays right.
     """
 
     __slots__ = ("attrs", "inputs", "name", "op", "outputs")

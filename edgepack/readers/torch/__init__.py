@@ -1,4 +1,4 @@
-"""Reads PyTorch models by torch.export; `@reads("aten.conv2d")` in the family modules."""
+"""Reads PyTorch models by their ATen graph; `@reads("aten.conv2d")` in the family modules."""
 
 from edgepack.readers.torch import (  # noqa: F401 (register)
     activation,
