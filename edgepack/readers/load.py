@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgepack.errors import BadInput
-from edgepack.ir import Graph
+import numpy as np
+
+from edgepack.errors import BadInput, BadModel
+from edgepack.ir import Graph, row
 from edgepack.readers.factory import call_factory, is_factory
 from edgepack.readers.options import ReadOptions
 
@@ -54,7 +56,20 @@ def load_graph(path: str | os.PathLike[str], options: ReadOptions) -> Graph:
             f"--weights goes with file.py:factory; {text} has weights of its own",
             hint="leave --weights out, or name the function that makes the network",
         )
-    return _function(reader)(text, options)
+    return _checked(_function(reader)(text, options))
+
+
+def _checked(graph: Graph) -> Graph:
+    """The graph. Raises BadModel for NaN in constants, and for infinite weights."""
+    for value in graph.constants():
+        if value.dtype.is_float and not np.isfinite(value.const).all():
+            weighs = any(row(node.op).quant.weight is not None for node in value.users)
+            if weighs or np.isnan(value.const).any():  # infinity is fine in masks and bounds
+                raise BadModel(
+                    f"tensor {value.name} has NaN or infinite values",
+                    hint="the training may have diverged; export a healthy checkpoint",
+                )
+    return graph
 
 
 def _function(reader: tuple[str, str]) -> Read:
@@ -91,7 +106,7 @@ def load_object(model: object, options: ReadOptions) -> Graph:
     packages = {base.__module__.partition(".")[0] for base in type(model).__mro__}
     for package, reader in _BY_PACKAGE.items():
         if package in packages:
-            return _function(reader)(model, options)
+            return _checked(_function(reader)(model, options))
     raise BadInput(
         f"cannot read a model from {type(model).__module__}.{type(model).__name__}",
         hint="give a path, 'file.py:factory', an nn.Module or a Keras model",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.errors import EdgepackError, Finding, Unsupported
+from edgepack.errors import BadModel, EdgepackError, Finding, Unsupported
 from edgepack.ir import DType, Graph, Value
 from edgepack.readers.emitter import Refused
 from edgepack.readers.tensorflow.attributes import python_attrs
@@ -109,16 +109,21 @@ class Interpreter:
 
     def _visit(self, scope: Scope, root: str) -> None:
         """Read `root` and before it what it needs, without recursion: graphs are deep."""
-        stack = [root]
+        stack, waiting = [root], set()
         while stack:
             name = stack[-1]
             if name in scope.found:
                 stack.pop()
                 continue
+            if name not in scope.nodes:
+                raise BadModel(f"the graph is damaged: it reads {name!r}, which is no node of it")
             node = scope.nodes[name]
             sources = (ref.split(":")[0] for ref in node.input if not ref.startswith("^"))
             open_sources = [s for s in sources if s not in scope.found]
             if open_sources:
+                if name in waiting:
+                    raise BadModel(f"the graph is damaged: {name!r} reads what it makes itself")
+                waiting.add(name)
                 stack.extend(open_sources)
             else:
                 stack.pop()

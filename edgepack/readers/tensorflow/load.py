@@ -20,6 +20,9 @@ from edgepack.readers.tensorflow.recurrent import marked_layers
 from edgepack.readers.tensorflow.saved_model import check_folder, saved_model_graph
 from edgepack.readers.tensorflow.session import quiet_tensorflow
 
+# What reading a graph runs into whose names, attributes and shapes contradict one another.
+_NONSENSE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 
 def read_keras(path: str | Path, options: ReadOptions | None = None) -> Graph:
     """The IR of a `.keras` file, or of an `.h5` file of any age.
@@ -39,8 +42,12 @@ def read_saved_model(path: str | Path, options: ReadOptions | None = None) -> Gr
     """The IR of a SavedModel folder's serving signature; raises as `read_keras` does."""
     options, folder = options or ReadOptions(), Path(path)
     check_folder(folder)
-    with quiet_tensorflow():
-        graph = saved_model_graph(folder, options)
+    try:
+        with quiet_tensorflow():
+            graph = saved_model_graph(folder, options)
+    except _NONSENSE as problem:
+        reason = f"{type(problem).__name__}: {problem}"
+        raise BadModel(f"{path}/saved_model.pb contradicts itself: {reason}") from problem
     graph.remove_dead()
     graph.source.path, graph.source.format = str(path), "saved_model"
     content = (folder / "saved_model.pb").read_bytes()
