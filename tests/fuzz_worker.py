@@ -2,12 +2,14 @@
 
     python fuzz_worker.py FILE FIRST_SEED COUNT FOLDER
 
-Prints each seed before it is tried, and a line for each that ends in anything but an export or one
-of the errors that are meant for users.
+ONNX and TFLite files are exported, what other formats hold is only read. A saved_model.pb stands
+for the folder that it lies in. Prints each seed before it is tried, and a line for each that ends
+in anything but an export or one of the errors that are meant for users.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -17,17 +19,26 @@ from edgepack.errors import EdgepackError, InternalError
 from tests.damage import damaged
 
 
+def _use(model: Path, out: Path) -> None:
+    if model.suffix in (".onnx", ".tflite"):
+        edgepack.export(model, "nucleo-l4r5zi", out, formats="tflite,onnx", threads=1)
+    else:
+        edgepack.inspect(model)
+
+
 def main(file: Path, first: int, count: int, folder: Path) -> None:
     warnings.simplefilter("ignore")  # numpy's, about numbers that the damage made huge
     data = file.read_bytes()
-    path = folder / f"damaged{file.suffix}"
+    model = path = folder / f"damaged{file.suffix}"
+    if file.name == "saved_model.pb":
+        model = folder / "damaged"
+        shutil.copytree(file.parent, model)
+        path = model / file.name
     for seed in range(first, first + count):
         print("seed", seed, flush=True)
         path.write_bytes(damaged(data, seed))
         try:
-            edgepack.export(
-                path, "nucleo-l4r5zi", folder / "out", formats="tflite,onnx", threads=1
-            )
+            _use(model, folder / "out")
         except InternalError as problem:
             print("defect:", seed, "InternalError", problem, flush=True)
         except EdgepackError:

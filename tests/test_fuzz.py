@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgepack.writers.tflite import write_tflite
+from tests import framework_models
 from tests.quantized_op_cases import QUANTIZED_CASES
 from tests.small_models import onnx_bytes, tflite_bytes
 
@@ -20,9 +21,7 @@ FILES = {
 }
 
 
-def assert_survives(tmp_path: Path, name: str, first: int, count: int) -> None:
-    file = tmp_path / name
-    file.write_bytes(FILES[name]())
+def assert_survives(tmp_path: Path, file: Path, first: int, count: int) -> None:
     worker = [sys.executable, "-m", "tests.fuzz_worker"]
     done = subprocess.run(
         [*worker, file, str(first), str(count), tmp_path],
@@ -35,10 +34,25 @@ def assert_survives(tmp_path: Path, name: str, first: int, count: int) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_files(name: str, tmp_path: Path) -> None:
-    assert_survives(tmp_path, name, 0, 150)
+    (tmp_path / name).write_bytes(FILES[name]())
+    assert_survives(tmp_path, tmp_path / name, 0, 150)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_many_damaged_files(name: str, tmp_path: Path) -> None:
-    assert_survives(tmp_path, name, 1000, 1500)
+    (tmp_path / name).write_bytes(FILES[name]())
+    assert_survives(tmp_path, tmp_path / name, 1000, 1500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["net.h5", "net.keras", "saved/saved_model.pb"])
+def test_damaged_keras_files(name: str, tmp_path: Path) -> None:
+    framework_models.save_keras(tmp_path)
+    assert_survives(tmp_path, tmp_path / name, 0, 200)
+
+
+@pytest.mark.slow
+def test_damaged_torch_files(tmp_path: Path) -> None:
+    framework_models.save_torch(tmp_path)
+    assert_survives(tmp_path, tmp_path / "net.pt2", 0, 200)
