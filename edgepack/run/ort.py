@@ -12,9 +12,6 @@ from edgepack.ir import Array
 from edgepack.run.base import TensorInfo, dtype_named
 
 _FATAL_ONLY = 4
-# Without VNNI, x86 sums pairs of 8-bit products in 16 bits, which overflow and saturate: 15 dB on
-# EfficientNet-Lite0. This asks for kernels that do not, at the same speed on AVX2.
-_NO_SATURATION = ("session.x64quantprecision", "1")
 
 
 class OrtRuntime:
@@ -30,7 +27,6 @@ class OrtRuntime:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
-        options.add_session_config_entry(*_NO_SATURATION)
         try:
             self._session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
         except Exception as problem:  # its exceptions share no base class but Exception

@@ -154,8 +154,6 @@ def open_onnx(path, threads):
         raise ImportError("install onnxruntime") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # x86 without VNNI: kernels whose 16-bit sums do not saturate
-    options.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [entry.name for entry in session.get_inputs()]
 
