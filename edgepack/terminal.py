@@ -27,16 +27,16 @@ def report_table(report: Report, folder: Path | None) -> None:
     if rows:
         console.print(_file_table(rows))
     for finding in report.unsupported:
-        console.print(f"unsupported: {finding}", markup=False)
+        console.print(f"unsupported: {finding}")
     for requirement in report.requirements:
         if not requirement.met:
-            console.print(f"not met: {requirement.name}: {requirement.found}", markup=False)
+            console.print(f"not met: {requirement.name}: {requirement.found}")
     for warning in report.warnings:
-        console.print(f"warning: {warning}", markup=False)
+        console.print(f"warning: {warning}")
     for note in report.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     if folder is not None:
-        console.print(f"written to {folder}", markup=False)
+        console.print(f"written to {folder}")
 
 
 def _summary(report: Report) -> Table:
@@ -113,11 +113,11 @@ def inspection(found: Inspection) -> None:
     for side, tensors in (("input", found.inputs), ("output", found.outputs)):
         for tensor in tensors:
             line = f"{side} {tensor.name}: {tensor.dtype}{list(tensor.shape)}"
-            console.print(line, markup=False)
+            console.print(line)
     ops = ", ".join(f"{count} {op}" for op, count in found.ops.items())
     console.print(f"{found.compute.macs:,} MACs, {found.compute.params:,} parameters; {ops}")
     for layer in found.layers:
-        shape = f"{layer.dtype}{list(layer.shape)}".replace("[", r"\[")
+        shape = f"{layer.dtype}{list(layer.shape)}"
         table.add_row(
             _short(layer.node), layer.op, shape, f"{layer.macs:,}", f"{layer.weight_bytes:,} B"
         )
@@ -166,14 +166,14 @@ def target_page(target: Target) -> None:
     console, table = _console(), _table("", "", "source")
     for core in target.cores:
         clock = f"{core.count} x {core.name} {core.clock_hz / 1e6:g} MHz {sorted(core.isa)}"
-        table.add_row("core", clock.replace("[", r"\["), _sourced(core.source, core.unverified))
+        table.add_row("core", clock, _sourced(core.source, core.unverified))
     for bank in target.banks:
         text = f"{bank.name}: {_kib(bank.bytes)}, {_kib(bank.reserved_bytes)} reserved"
         table.add_row(bank.kind, text, _sourced(bank.source, bank.unverified))
     table.add_row("runtime", target.runtime.name, target.runtime.source)
     for note in target.notes:
         table.add_row("note", note, "")
-    console.print(f"{target.id}: {target.name}", markup=False)
+    console.print(f"{target.id}: {target.name}")
     console.print(table)
 
 
@@ -192,7 +192,7 @@ def _plain(value: Any) -> Any:
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=False)
+    return Console(highlight=False, markup=False)
 
 
 def _table(*heads: str) -> Table:

@@ -11,7 +11,7 @@ from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.lower import Lowered, canonical, is_quantized, lower, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
-from edgepack.errors import EdgepackError, Finding
+from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Graph
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
@@ -81,8 +81,8 @@ def _verdict(
     model: Any, source: Graph, lowered: Lowered, target: Target
 ) -> tuple[Fit | None, tuple[str, ...]]:
     try:
-        if lowered.graph is source:
+        if lowered.graph is source and isinstance(model, str | Path):
             return fit(target, source, Path(model).read_bytes()), ()
         return fit(target, lowered.graph, tflite_file(lowered.graph)), ()
-    except EdgepackError as problem:
+    except (Unsupported, BadInput) as problem:
         return None, (f"memory could not be planned: {problem.message}",)
