@@ -93,7 +93,7 @@ def restore_io(graph: Graph) -> int:
     for value in changed:
         _declare_input(graph, value, inverse(perms[value.name]))
     back = graph.source.output_perms
-    outputs = [v for v in graph.outputs if v.name in back]
+    outputs = [v for v in dict.fromkeys(graph.outputs) if v.name in back]
     for value in outputs:
         _restore_output(graph, value, inverse(back.pop(value.name)))
     graph.sort()
@@ -281,7 +281,7 @@ def _declare_input(graph: Graph, old: Value, perm: Perm) -> None:
 def _absorb_outputs(graph: Graph, absorbs: Absorbs) -> int:
     """Let outputs that are made by a transpose be what it reads, where that may be."""
     count = 0
-    for value in list(graph.outputs):
+    for value in dict.fromkeys(graph.outputs):  # one that is listed twice turns once
         node = value.producer
         if node is None or node.op != "Transpose" or not absorbs(value, node.attrs["perm"]):
             continue

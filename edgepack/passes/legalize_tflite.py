@@ -18,6 +18,7 @@ from edgepack.passes.tflite import (  # noqa: F401 (register)
     arithmetic,
     axes,
     recurrent,
+    wide_bits,
     windows,
 )
 from edgepack.passes.tflite.dtypes import Casts

@@ -279,3 +279,16 @@ def test_random_graphs_keep_their_numbers(choices: list[int], layout: str, keep_
         assert_same(expected, run_as_file(graph, inputs))
         if keep_io:
             assert [v.shape for v in (*graph.inputs, *graph.outputs)] == shapes
+
+
+def test_a_value_may_be_listed_twice_as_an_output():
+    graph = parse(
+        "x: float32[1, 3, 8, 8] = input()\nw = random(4, 3, 3, 3)\n"
+        "y = Conv2d(x, w, layout='NCHW')\noutput(y, y)"
+    )
+    to_layout(graph, "NHWC")
+    check(graph)
+    assert [node.op for node in graph.nodes] == ["Conv2d"]
+    assert [v.shape for v in graph.outputs] == [(1, 6, 6, 4)] * 2
+    restore_io(graph)
+    assert [v.shape for v in graph.outputs] == [(1, 4, 6, 6)] * 2

@@ -99,6 +99,12 @@ _WIDER: Final[dict[DType, tuple[DType, ...]]] = {
     I64: (I32, F32),
     U64: (I64, I32, F32),  # by its bits: exact where the kernel wraps, and below 2 ** 63
 }
+# Operators whose results fit in 32 bits where their operands do.
+_KEEPING_32_BITS: Final = frozenset({
+    "Cast", "ArgMax", "ArgMin", "BitwiseXor", "RightShift", "Maximum", "Minimum", "Reshape",
+    "Transpose", "Slice", "Concat", "Split", "Tile", "BroadcastTo", "Gather", "Reverse",
+    "ReduceMax", "ReduceMin",
+})  # fmt: skip
 # Which inputs are of the type that a kernel is chosen by, where not all.
 _TYPED: Final[dict[str, tuple[int, ...]]] = {
     "Gather": (0,), "GatherNd": (0,), "ScatterNd": (1,), "OneHot": (), "DynamicUpdateSlice": (0, 1),
@@ -173,6 +179,22 @@ class Casts:
         if known is not None and known[1].dtype is dtype:
             return known[1]
         return cast(make, value, dtype)
+
+
+def fits_32_bits(value: Value) -> bool:
+    """Whether integers are known to be what they are when cast to int32 and back."""
+    if value.data is not None:
+        low, high = I32.limits
+        data = value.data
+        return not data.size or bool(low <= data.min() and data.max() <= high)
+    if value.dtype in (BOOL, I8, U8, I16, U16, I32):
+        return True
+    node = value.producer
+    if node is None or node.op not in _KEEPING_32_BITS:
+        return False
+    if value.dtype is U64 or node.input(0).dtype.is_float:  # a negative number may be a large one
+        return False
+    return node.op in ("ArgMax", "ArgMin") or all(map(fits_32_bits, node.present_inputs))
 
 
 def cast(make: Maker, value: Value, dtype: DType) -> Value:
