@@ -21,6 +21,7 @@ from edgepack.validation.bundle import bundle_samples, read_interface
 from edgepack.validation.files import open_files
 from edgepack.validation.interface import layout_notes
 from edgepack.validation.judge import judge
+from edgepack.validation.logits import ends_in_softmax
 
 PLACES = ("host",)
 
@@ -57,7 +58,8 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     renewed = dataclasses.replace(
         report,
         accuracy=accuracy if data is not None else report.accuracy,
-        agreement=judgement.agreement,
+        # that of the export was measured before the softmax, on the very same files
+        agreement=report.agreement if ends_in_softmax(report.layers) else judgement.agreement,
         latency=judgement.latencies[0] if judgement.latencies else None,
         latencies=judgement.latencies,
         requirements=(

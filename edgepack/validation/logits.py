@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from edgepack.ir import Graph, Value
+from edgepack.report import LayerInfo
 
 _SQUEEZERS: Final = ("Softmax", "LogSoftmax", "Sigmoid")
 
@@ -23,6 +25,11 @@ def before_softmax(graph: Graph) -> Graph | None:
     }
     cut.remove_dead()
     return cut
+
+
+def ends_in_softmax(layers: Sequence[LayerInfo]) -> bool:
+    """Whether the last layers of a report are among those that `before_softmax` cuts."""
+    return any(layer.op in _SQUEEZERS for layer in layers[-2:])  # a Dequantize may follow
 
 
 def _inside(value: Value) -> Value:
