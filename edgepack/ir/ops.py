@@ -1,7 +1,8 @@
 """The op table: attributes, shape rule, MACs and quantization rule of every operator.
 
-To add an operator, add its row here, its function in `kernels/`, its lowering in each writer
-and its case in `tests/op_cases.py`; `tests/ir/test_completeness.py` names what is missing.
+To add an operator, add its row here, its function in `kernels/`, its lowering in each writer, how
+it commutes with transposes in `passes/layout_rules.py` (unless it is elementwise) and its case in
+`tests/op_cases.py`; `tests/ir/test_completeness.py` names what is missing.
 
 `inputs` is a signature: "x w b?" has an optional third input, "x*" takes any number. Every
 attribute has a default or is REQUIRED. Spatial operators carry `layout`; their values are NHWC but
@@ -65,7 +66,11 @@ WEIGHTED_LAST = QuantRule(weight=1, axis=3, bias=2)
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One row of the table; `doc` is a line of the supported-operators page."""
+    """One row of the table; `doc` is a line of the supported-operators page.
+
+    `elementwise`: element i of the output depends on element i of the (broadcast) inputs alone, so
+    it commutes with transposes and may be written over an input.
+    """
 
     doc: str
     inputs: str
@@ -73,6 +78,7 @@ class Op:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     quant: QuantRule = OBSERVED
     macs: Callable[[Node], int] = macs.none
+    elementwise: bool = False
 
     @property
     def min_inputs(self) -> int:
@@ -100,15 +106,15 @@ _RESIZE = {"size": REQUIRED, "align_corners": False, "half_pixel": False}
 
 
 def _unary(doc: str, quant: QuantRule = OBSERVED, **attrs: Any) -> Op:
-    return Op(doc, "x", shapes.same, attrs, quant)
+    return Op(doc, "x", shapes.same, attrs, quant, elementwise=True)
 
 
 def _binary(doc: str, quant: QuantRule = OBSERVED, **attrs: Any) -> Op:
-    return Op(doc, "a b", shapes.elementwise, attrs, quant)
+    return Op(doc, "a b", shapes.elementwise, attrs, quant, elementwise=True)
 
 
 def _compare(doc: str) -> Op:
-    return Op(doc, "a b", shapes.comparison, quant=INTEGER)
+    return Op(doc, "a b", shapes.comparison, quant=INTEGER, elementwise=True)
 
 
 OPS: Final[Mapping[str, Op]] = {
@@ -155,14 +161,16 @@ OPS: Final[Mapping[str, Op]] = {
     "Relu0To1": _unary("min(max(x, 0), 1)", SAME),
     "Clip": _unary("min(max(x, min), max)", SAME, min=REQUIRED, max=REQUIRED),
     "LeakyRelu": _unary("x, or alpha * x where negative", alpha=REQUIRED),
-    "PRelu": Op("x, or alpha * x where negative; alpha broadcasts", "x alpha", shapes.elementwise),
+    "PRelu": Op("x, or alpha * x where negative; alpha broadcasts", "x alpha", shapes.elementwise,
+                elementwise=True),
     "Elu": _unary("x, or exp(x) - 1 where negative"),
     "Sigmoid": _unary("1 / (1 + exp(-x))", UNIT_RANGE),
     "Tanh": _unary("hyperbolic tangent", SYMMETRIC_UNIT_RANGE),
     "HardSwish": _unary("x * relu6(x + 3) / 6"),
     "Gelu": _unary("x * Phi(x); approximate: by tanh", approximate=False),
-    "Softmax": _unary("exp(beta * x) / sum, along axis", UNIT_RANGE, axis=-1, beta=1.0),
-    "LogSoftmax": _unary("log of softmax along axis", LOG_RANGE, axis=-1),
+    "Softmax": Op("exp(beta * x) / sum, along axis", "x", shapes.same, {"axis": -1, "beta": 1.0},
+                  UNIT_RANGE),
+    "LogSoftmax": Op("log of softmax along axis", "x", shapes.same, {"axis": -1}, LOG_RANGE),
     # -- elementwise, one input --------------------------------------------------------------------
     "Exp": _unary("e to the x"),
     "Log": _unary("natural logarithm"),
@@ -179,9 +187,9 @@ OPS: Final[Mapping[str, Op]] = {
     "Round": _unary("nearest whole number, ties to even", FLOAT),
     "Sign": _unary("-1, 0 or 1", FLOAT),
     "LogicalNot": _unary("not x", INTEGER),
-    "Cast": Op("x as another dtype", "x", shapes.cast, {"to": REQUIRED}, FLOAT),
+    "Cast": Op("x as another dtype", "x", shapes.cast, {"to": REQUIRED}, FLOAT, elementwise=True),
     "Bitcast": Op("the same bits as another dtype of that size", "x", shapes.cast,
-                  {"to": REQUIRED}, FLOAT),
+                  {"to": REQUIRED}, FLOAT, elementwise=True),
     # -- elementwise, several inputs ---------------------------------------------------------------
     "Add": _binary("a + b", activation="none"),
     "Sub": _binary("a - b", activation="none"),
@@ -204,7 +212,8 @@ OPS: Final[Mapping[str, Op]] = {
     "LessEqual": _compare("a <= b"),
     "Greater": _compare("a > b"),
     "GreaterEqual": _compare("a >= b"),
-    "Where": Op("a where the condition holds, else b", "cond a b", shapes.where, quant=SAME),
+    "Where": Op("a where the condition holds, else b", "cond a b", shapes.where, quant=SAME,
+                elementwise=True),
     # -- reductions --------------------------------------------------------------------------------
     "ReduceSum": Op("sum over axes", "x", shapes.reduction, _REDUCE),
     "ReduceMean": Op("mean over axes", "x", shapes.reduction, _REDUCE),
@@ -267,9 +276,9 @@ OPS: Final[Mapping[str, Op]] = {
                {"rank": 1, "activation": "none"}, FLOAT, macs.svdf),
     # -- quantization ------------------------------------------------------------------------------
     "Quantize": Op("real or integer to integer, by the output's parameters", "x", shapes.cast,
-                   {"to": REQUIRED}),
+                   {"to": REQUIRED}, elementwise=True),
     "Dequantize": Op("integer to real, by the input's parameters", "x", shapes.cast,
-                     {"to": "float32"}, FLOAT),
+                     {"to": "float32"}, FLOAT, elementwise=True),
 }  # fmt: skip
 
 

@@ -302,18 +302,7 @@ def _unflatten(node: Node, perm: Perm) -> Flip | None:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(
-        [
-            "Relu", "Relu6", "ReluN1To1", "Relu0To1", "Clip", "LeakyRelu", "PRelu", "Elu",
-            "Sigmoid", "Tanh", "Atan2", "HardSwish", "Gelu", "Exp", "Log", "Sqrt", "Rsqrt", "Abs",
-            "Neg", "Square", "Sin", "Cos", "Erf", "Floor", "Ceil", "Round", "Sign", "LogicalNot",
-            "Cast", "Add", "Sub", "Mul", "Div", "Maximum", "Minimum", "Pow", "FloorDiv", "FloorMod",
-            "SquaredDifference", "LogicalAnd", "LogicalOr", "BitwiseXor", "RightShift", "Equal",
-            "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "Where", "Quantize",
-            "Dequantize",
-        ],
-        elementwise,
-    ),
+    **{name: elementwise for name, op in OPS.items() if op.elementwise},
     **dict.fromkeys(
         ["Softmax", "LogSoftmax", "CumSum", "Concat", "Split", "BatchNorm"], along_axis
     ),
@@ -334,4 +323,4 @@ RULES: dict[str, Rule] = {
     "RmsNorm": leading(_normalized),
     "MatMul": matmul,
     "Reshape": reshape,
-}  # fmt: skip
+}

@@ -9,17 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgepack.ir import Graph, Node, Value
+from edgepack.ir import OPS, Graph, Node, Value
 from edgepack.plan.arena import Buffer
 
-# Element i of the output depends on element i of the inputs alone, so it may be written over them.
-IN_PLACE = frozenset(
-    ("Relu", "Relu6", "ReluN1To1", "Clip", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "Tanh")
-    + ("HardSwish", "Gelu", "Exp", "Log", "Sqrt", "Rsqrt", "Abs", "Neg", "Square", "Sin", "Cos")
-    + ("Erf", "Floor", "Ceil", "Round", "Sign", "LogicalNot", "Add", "Sub", "Mul", "Div")
-    + ("Maximum", "Minimum", "Pow", "FloorDiv", "FloorMod", "SquaredDifference", "LogicalAnd")
-    + ("LogicalOr", "BitwiseXor", "RightShift", "BatchNorm", "Quantize")
-)
+IN_PLACE = frozenset(name for name, op in OPS.items() if op.elementwise) | {"BatchNorm"}
 VIEWS = frozenset(("Reshape",))  # the same bytes under another shape
 
 

@@ -8,6 +8,7 @@ import edgepack.kernels  # noqa: F401  (importing registers)
 from edgepack.ir import OPS, Graph
 from edgepack.ir.ops import REQUIRED
 from edgepack.kernels.registry import QUANTIZED, REAL
+from edgepack.passes import layout_rules
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.writers.onnx import write_onnx
@@ -29,6 +30,23 @@ ELSEWHERE = {
 NOT_IN_ONNX = {
     "Bitcast": "made by the legalization for TFLite alone",
     "Svdf": "one step of a stream: without the state that the runtime keeps it means nothing",
+}
+
+# Operators without a rule in passes/layout_rules.py: transposes beside them stay, and why.
+DOES_NOT_COMMUTE = {
+    **dict.fromkeys(
+        ["Conv2d", "DepthwiseConv2d", "ConvTranspose2d", "Conv3d", "ConvTranspose3d"]
+        + ["MaxPool2d", "AveragePool2d", "ResizeNearest", "ResizeBilinear", "DepthToSpace"]
+        + ["SpaceToDepth", "SpaceToBatch", "BatchToSpace"],
+        "spatial: its layout is what the transposes are for",
+    ),
+    "Transpose": "it is what moves",
+    **dict.fromkeys(
+        ["GatherNd", "ScatterNd", "DynamicUpdateSlice"],
+        "index tuples name the dimensions in their order",
+    ),
+    "OneHot": "its input has one dimension less, and it stands at a model's beginning",
+    **dict.fromkeys(["Lstm", "Svdf"], "each dimension has a meaning of its own"),
 }
 
 
@@ -84,3 +102,16 @@ def test_is_documented_in_one_line(op: str) -> None:
     assert row.doc
     assert "\n" not in row.doc
     assert row.min_inputs <= (row.max_inputs or row.min_inputs)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_commutes_with_transposes_or_says_why_not(op: str) -> None:
+    assert (op in layout_rules.RULES) != (op in DOES_NOT_COMMUTE), (
+        f"{op}: set elementwise=True in its row, add a rule to passes/layout_rules.py, or a reason "
+        "to DOES_NOT_COMMUTE (and not both)"
+    )
+
+
+@pytest.mark.parametrize("op", [op for op, row in OPS.items() if row.elementwise])
+def test_elementwise_operators_have_the_elementwise_rule(op: str) -> None:
+    assert layout_rules.RULES[op] is layout_rules.elementwise, f"{op} has a second rule"

@@ -43,6 +43,11 @@ w: float32[4, 8] = input()
 y = Add(x, w)
 output(y)
 """
+CLAMPED = """
+x: float32[1, 8] = input()
+y = Relu0To1(x)
+output(y)
+"""
 SOFTMAX = """
 x: float32[1, 8] = input()
 y = Softmax(x)
@@ -57,6 +62,7 @@ SHARED = {
     "not over a view that is read later": (VIEW_OUTLIVES, [("x", 0, 4), ("a", 2, 4)]),
     "not where the element type changes": (NARROWING, [("x", 0, 1), ("a", 1, 1)]),
     "over the operand of the output's size": (BROADCAST, [("x", 0, 1), ("w", 0, 1)]),
+    "over the input of a clamp": (CLAMPED, [("x", 0, 1)]),
     "not where elements mix": (SOFTMAX, [("x", 0, 1), ("y", 1, 1)]),
 }
 
