@@ -12,6 +12,7 @@ from edgepack.passes import layout_rules
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.writers.onnx import write_onnx
+from edgepack.writers.onnx.builder import lowers as onnx_lowers
 from edgepack.writers.tflite import write_tflite
 from edgepack.writers.tflite.builder import lowers
 from tests.op_cases import CASES
@@ -51,20 +52,26 @@ DOES_NOT_COMMUTE = {
 
 
 def graphs(op: str) -> list[Graph]:
-    """The cases whose name begins with the operator's."""
+    """The cases whose name begins with the operator's, of which there must be some."""
     cases = [case.graph() for name, case in CASES.items() if name.split("/")[0] == op.lower()]
     quantized = QUANTIZED_CASES.items()
-    return cases or [case.graph() for name, case in quantized if name.split("/")[0] == op.lower()]
+    cases = cases or [case.graph() for name, case in quantized if name.split("/")[0] == op.lower()]
+    assert cases, f"add a case whose name begins with {op.lower()}/ to tests/op_cases.py"
+    return cases
 
 
 @pytest.mark.parametrize("op", OPS)
 def test_has_a_reference_kernel(op: str) -> None:
-    assert op in REAL or op in QUANTIZED
+    assert op in REAL or op in QUANTIZED, (
+        f'write a kernel under @real("{op}") (and @quantized("{op}") for integers) in kernels/, in '
+        "a module that kernels/__init__.py imports"
+    )
 
 
 @pytest.mark.parametrize("op", OPS)
 def test_has_cases(op: str) -> None:
-    assert any(node.op == op for graph in graphs(op) for node in graph.nodes)
+    found = any(node.op == op for graph in graphs(op) for node in graph.nodes)
+    assert found, f"no case named {op.lower()}/... in tests/op_cases.py has a node {op}"
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -72,14 +79,21 @@ def test_every_attribute_takes_another_value_than_its_default(op: str) -> None:
     nodes = [node for graph in graphs(op) for node in graph.nodes if node.op == op]
     for attribute, default in OPS[op].attrs.items():
         if default is not REQUIRED and not {attribute, f"{op}.{attribute}"} & set(ELSEWHERE):
-            assert any(node.attrs[attribute] != default for node in nodes), attribute
+            assert any(node.attrs[attribute] != default for node in nodes), (
+                f"add a case {op.lower()}/... to tests/op_cases.py in which {attribute} is not "
+                f"{default!r}, or say in ELSEWHERE where that is tested"
+            )
 
 
 @pytest.mark.parametrize("op", OPS)
 def test_has_a_tflite_form(op: str) -> None:
     for graph in graphs(op):
         legalize_tflite(graph)
-        assert not lowers.missing(graph.nodes)
+        missing = lowers.missing(graph.nodes)
+        assert not missing, (
+            f'write a lowering under @lowers("{op}") in writers/tflite/, or spell {op} out in '
+            f"passes/tflite/: {missing}"
+        )
         assert write_tflite(graph)
 
 
@@ -87,6 +101,11 @@ def test_has_a_tflite_form(op: str) -> None:
 def test_has_an_onnx_form(op: str) -> None:
     for graph in graphs(op):
         legalize_onnx(graph)
+        missing = onnx_lowers.missing(graph.nodes)
+        assert not missing, (
+            f'write a lowering under @lowers("{op}") in writers/onnx/, spell {op} out in '
+            f"passes/legalize_onnx, or say in NOT_IN_ONNX why it never gets there: {missing}"
+        )
         assert write_onnx(graph)
 
 
