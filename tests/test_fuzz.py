@@ -46,6 +46,7 @@ def test_many_damaged_files(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Keras's, while it saves
 @pytest.mark.parametrize("name", ["net.h5", "net.keras", "saved/saved_model.pb"])
 def test_damaged_keras_files(name: str, tmp_path: Path) -> None:
     framework_models.save_keras(tmp_path)
@@ -53,6 +54,7 @@ def test_damaged_keras_files(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, while it saves
 def test_damaged_torch_files(tmp_path: Path) -> None:
     framework_models.save_torch(tmp_path)
     assert_survives(tmp_path, tmp_path / "net.pt2", 0, 200)

@@ -26,7 +26,8 @@ class Port:
     """An input or output: `shape` in the source's layout, `perm` turns that into the graph's.
 
     `dtype` is what the user gives or gets; where the file has integers for real numbers, `storage`
-    is their type and `scale` and `zero_point` their parameters.
+    is their type and `scale` and `zero_point` their parameters. `step` is the least difference that
+    values can have: the scale, also that of integers which the file turns into real numbers.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Port:
     storage: str | None = None
     scale: float | None = None
     zero_point: int | None = None
+    step: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -178,6 +180,17 @@ def _port(value: Value, perms: Mapping[str, tuple[int, ...]]) -> Port:
     perm = perms.get(value.name)
     shape = value.shape if perm is None else tuple(value.shape[a] for a in np.argsort(perm))
     if value.quant is None:
-        return Port(value.name, shape, str(value.dtype), perm)
+        return Port(value.name, shape, str(value.dtype), perm, step=_step_behind(value))
     scale, zero_point = float(value.quant.scale[0]), int(value.quant.zero_point[0])
-    return Port(value.name, shape, "float32", perm, str(value.dtype), scale, zero_point)
+    return Port(value.name, shape, "float32", perm, str(value.dtype), scale, zero_point, scale)
+
+
+def _step_behind(value: Value) -> float | None:
+    """The scale of what a Dequantize makes `value` of, which only moves may follow."""
+    node = value.producer
+    while node is not None and node.op in ("Dequantize", "Transpose", "Reshape"):
+        inner = node.input(0)
+        if inner.quant is not None:
+            return float(inner.quant.scale[0])
+        node = inner.producer
+    return None

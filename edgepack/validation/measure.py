@@ -54,16 +54,17 @@ def _refuse_unknown_class(label: int, outcome: Outcome) -> None:
 def agreement_of(files: Sequence[OpenFile], outcome: Outcome) -> dict[str, float | None]:
     """How far the files' results are apart, pair by pair.
 
-    Integer outputs: the largest distance in steps (LSB), the share of elements within one step and
-    equal, and top-1 agreement. Real outputs: the largest absolute difference and top-1.
+    Integer outputs, also where they are made real at last: the largest distance in steps (LSB),
+    the share of elements within one step and equal, and top-1 agreement. Real outputs: the largest
+    absolute difference and top-1.
     """
     figures: dict[str, float | None] = {}
     for a, b in combinations(files, 2):
         name = f"{a.key}_vs_{b.key}"
         port = a.interface.outputs[0]
         first, second = outcome.first_outputs(a.key), outcome.first_outputs(b.key)
-        if port.scale is not None:
-            steps = steps_apart(first, second, port.scale)
+        if port.step is not None:
+            steps = steps_apart(first, second, port.step)
             figures[f"{name}_max_lsb"] = float(steps.max(initial=0))
             figures[f"{name}_within_1_lsb"] = float(np.mean(steps <= 1))
             figures[f"{name}_equal"] = float(np.mean(steps == 0))

@@ -1,0 +1,99 @@
+"""Figures of comparisons, on numbers small enough to work out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgepack.errors import BadData
+from edgepack.ir.text import parse
+from edgepack.run.reference import ReferenceRuntime
+from edgepack.validation.compare import accuracy, sqnr_db, steps_apart, top1_agreement
+from edgepack.validation.files import OpenFile
+from edgepack.validation.interface import Interface, Port
+from edgepack.validation.logits import before_softmax, ends_in_softmax
+from edgepack.validation.measure import accuracy_of, agreement_of, run_files
+
+A, B = np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 2.3])
+
+
+def test_sqnr() -> None:
+    assert sqnr_db([A], [B]) == pytest.approx(10 * np.log10(9 / 0.09))
+    assert sqnr_db([A], [A]) == float("inf")
+    assert sqnr_db([A * 0], [B]) is None
+
+
+def test_steps() -> None:
+    assert steps_apart([A], [B], 0.1).tolist() == [0, 0, 3]
+
+
+def test_accuracy_and_top1() -> None:
+    outputs = [np.array([[0.1, 0.9]]), np.array([[0.8, 0.2]])]
+    assert accuracy(outputs, [1, 1]) == 0.5
+    assert top1_agreement(outputs, outputs[::-1]) == 0.0
+
+
+def _open(key: str, text: str) -> OpenFile:
+    graph = parse(text)
+    return OpenFile(key, ReferenceRuntime(graph), Interface.of(graph))
+
+
+DOUBLE = "x: float32[1, 2] = input()\nk = full(2.0)\ny = Mul(x, k)\noutput(y)"
+SHIFT = "x: float32[1, 2] = input()\nk = full(0.5)\ny = Add(x, k)\noutput(y)"
+SAMPLES = [({"x": np.array([[0, 1]], np.float32)}, 1), ({"x": np.array([[3, 2]], np.float32)}, 1)]
+
+
+def test_two_files_are_compared_on_all_samples() -> None:
+    files = [_open("tflite", DOUBLE), _open("onnx", SHIFT)]
+    outcome = run_files(files, SAMPLES)
+    figures = agreement_of(files, outcome)
+    assert figures == {"tflite_vs_onnx_max_abs": 2.5, "tflite_vs_onnx_top1": 1.0}
+    found = accuracy_of(outcome, ["tflite", "onnx"], None)
+    assert (found.exported, found.samples) == ({"tflite": 0.5, "onnx": 0.5}, 2)
+    assert found.float_ is None
+
+
+def test_without_labels_there_is_no_accuracy() -> None:
+    files = [_open("tflite", DOUBLE)]
+    found = accuracy_of(run_files(files, [(x, None) for x, _ in SAMPLES]), ["tflite"], None)
+    assert (found.exported, found.metric) == ({"tflite": None}, None)
+
+
+def test_a_class_that_the_model_lacks() -> None:
+    with pytest.raises(BadData, match="class index 2, the model's first output 2"):
+        run_files([_open("tflite", DOUBLE)], [(SAMPLES[0][0], 2)])
+
+
+LOGITS = "x: float32[1, 4] = input()\nd = Relu(x)\ny = Softmax(d)\noutput(y)"
+
+
+def test_the_cut_before_a_softmax() -> None:
+    cut = before_softmax(parse(LOGITS))
+    assert cut is not None
+    assert [v.name for v in cut.outputs] == ["d"]
+    assert before_softmax(parse(DOUBLE)) is None
+
+
+def test_ports_turn_and_quantize_both_ways() -> None:
+    port = Port("x", (1, 3, 2, 2), "float32", (0, 2, 3, 1), "int8", 0.5, 3)
+    array = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
+    assert port.to_graph(array).shape == port.shape_on("graph") == (1, 2, 2, 3)
+    assert port.shape_on("source") == (1, 3, 2, 2)
+    np.testing.assert_array_equal(port.to_source(port.to_graph(array)), array)
+    np.testing.assert_array_equal(port.decode(port.encode(array)), array)
+    assert port.encode(array).flat[1] == 5
+    assert port.layout == "nchw"
+
+
+def test_interfaces_round_trip() -> None:
+    for side in ("source", "graph"):
+        interface = Interface.of(parse(LOGITS), side)  # type: ignore[arg-type]
+        assert Interface.from_dict(interface.to_dict()) == interface
+        assert (interface.side_of("onnx"), interface.side_of("tflm")) == (side, "graph")
+
+
+def test_ends_in_softmax_goes_by_the_last_layers() -> None:
+    from edgepack.validation.layers import layer_infos
+
+    assert ends_in_softmax(layer_infos(parse(LOGITS), {}, {}))
+    assert not ends_in_softmax(layer_infos(parse(DOUBLE), {}, {}))
