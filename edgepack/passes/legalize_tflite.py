@@ -12,7 +12,7 @@ from edgepack.passes.activations import fuse_activation
 from edgepack.passes.constants import fold_constants
 from edgepack.passes.identities import merge_reshapes, merge_transposes, remove_identities
 from edgepack.passes.manager import run_pass, run_to_fixpoint
-from edgepack.passes.match import all_real, live
+from edgepack.passes.match import live, unquantized
 from edgepack.passes.tflite import (  # noqa: F401 (register)
     alternatives,
     arithmetic,
@@ -66,7 +66,7 @@ def _legalize_node(graph: Graph, node: Node, casts: Casts, supports: Supports | 
     if node in graph and casts.legalize(graph, node):
         return True
     alternative = ALTERNATIVES.get(node.op)
-    if supports is None or alternative is None or not all_real(node):
+    if supports is None or alternative is None or not unquantized(node):
         return False
     kinds = (node.output.dtype, DType.INT8)  # the node may still be quantized
     if all(any(supports(name, kind) for kind in kinds) for name in builtins_of(node)):
