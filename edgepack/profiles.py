@@ -307,6 +307,7 @@ def _runtime_ids() -> tuple[str, ...]:
 
 def _read_target(path: Path) -> Target:
     table = read_toml(path, BadTarget)
+    table.only(Target)
     kind = table.text("kind", one_of=KINDS)
     runtime = load_runtime(table.text("runtime", one_of=_runtime_ids()))
     source, unverified = _source(table)
@@ -337,6 +338,7 @@ def _read_target(path: Path) -> Target:
 
 
 def _read_core(table: Table) -> Core:
+    table.only(Core)
     source, unverified = _source(table)
     core = Core(
         name=table.text("name"),
@@ -352,6 +354,7 @@ def _read_core(table: Table) -> Core:
 
 def _read_accelerator(parent: Table) -> Accelerator:
     table = parent.table("accelerator")
+    table.only(Accelerator)
     source, unverified = _source(table)
     accelerator = Accelerator(
         name=table.text("name"),
@@ -381,6 +384,7 @@ def _read_banks(table: Table) -> tuple[Bank, ...]:
 
 
 def _read_bank(table: Table, earlier: list[str]) -> Bank:
+    table.only(Bank)
     source, unverified = _source(table)
     kind = table.text("kind", one_of=("ram", "flash"))
     reserved_source = table.text("reserved_source", "")
@@ -422,6 +426,7 @@ def _read_kernel_set_name(table: Table, runtime: Runtime) -> KernelSet | None:
 
 def _read_emulator(parent: Table) -> Emulator:
     table = parent.table("emulator")
+    table.only(Emulator)
     emulator = Emulator(
         table.text("qemu_machine", "") or None, table.text("unicorn_cpu", "") or None
     )
@@ -432,6 +437,7 @@ def _read_emulator(parent: Table) -> Emulator:
 @cache
 def _read_runtime(path: Path) -> Runtime:
     table = read_toml(path, BadTarget)
+    table.only(Runtime)
     source, unverified = _source(table)
     fallback = load_runtime(table.text("fallback")) if "fallback" in table else None
     own_sets = _read_kernel_sets(table.table("kernel_sets"))
@@ -455,6 +461,7 @@ def _read_kernel_sets(table: Table) -> Mapping[str, KernelSet]:
 
 
 def _read_kernel_set(name: str, table: Table) -> KernelSet:
+    table.only(KernelSet)
     source, unverified = _source(table)
     ops = table.table("op_bytes")
     kernels = KernelSet(

@@ -6,6 +6,7 @@ in one must come back as the field's dotted name, what was found and what is exp
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import tomllib
 from collections.abc import Collection, Iterator
@@ -159,13 +160,22 @@ class Table:
             raise self.wrong(key, f"at least {at_least} [[{self._prefix}{key}]]")
         return tuple(self._inner(item, f"{key}[{index}].") for index, item in enumerate(value))
 
+    def only(self, record: type) -> None:
+        """Raise the error class for keys that are no fields of the dataclass `record`.
+
+        Called first, so that a misspelt field is not reported as a missing one.
+        """
+        self._refuse_others({field.name for field in dataclasses.fields(record)})
+
     def finish(self) -> None:
         """Raise the error class for keys that were never asked for."""
+        self._refuse_others(self._asked)
+
+    def _refuse_others(self, known: Collection[str]) -> None:
         for key in self._values:
-            if key not in self._asked:
+            if key not in known:
                 name = f"{self._prefix}{key}"
-                hint = near(key, self._asked)
-                raise self._error(f"{name}: no such field", at=self._where, hint=hint)
+                raise self._error(f"{name}: no such field", at=self._where, hint=near(key, known))
 
     def _get(self, key: str, default: object) -> object:
         self._asked.add(key)
