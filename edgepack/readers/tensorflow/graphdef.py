@@ -80,8 +80,11 @@ class Interpreter:
             raise Unsupported("the model has operators that edgepack cannot read", self.findings)
 
     def as_value(self, item: Item, name: str) -> Value:
-        """An output of the graph as a value."""
-        return Call(self.graph, name, "", (), {}, self.constants).as_value(item)
+        """An output of the graph as a value. Raises BadModel for what is none."""
+        try:
+            return Call(self.graph, name, "", (), {}, self.constants).as_value(item)
+        except Refused as problem:
+            raise BadModel(f"output {name}: {problem.reason}", hint=problem.hint) from problem
 
     # -- walking ---------------------------------------------------------------------------------
 
