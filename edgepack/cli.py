@@ -89,14 +89,21 @@ def root(
 @app.command()
 def targets(
     target: Annotated[str | None, typer.Argument(help="show this one in full")] = None,
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="print the profile's file, to copy and change")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """List the device profiles, or show one in full."""
     from edgepack import terminal
-    from edgepack.profiles import list_targets, load_target
+    from edgepack.profiles import list_targets, load_target, target_path
 
-    if target is None:
+    if as_toml:
+        if target is None or as_json:
+            raise BadInput("--toml goes with a target's id and without --json")
+        print(target_path(target).read_text(encoding="utf-8"), end="")
+    elif target is None:
         found = list_targets()
         rows = {"targets": [terminal.target_row(t) for t in found]}
         _show(as_json, quiet, rows, lambda: terminal.target_list(found))

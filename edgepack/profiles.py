@@ -240,13 +240,18 @@ def load_target(id_or_path: str | Path) -> Target:
     Raises BadTarget for an unknown id (naming the closest ones) and for a profile with a wrong
     field (naming the field, what was found and what is expected).
     """
+    return _read_target(target_path(id_or_path))
+
+
+def target_path(id_or_path: str | Path) -> Path:
+    """The profile's file. Raises BadTarget for an unknown id."""
     path = Path(id_or_path)
     if path.suffix == ".toml":
-        return _read_target(path)
+        return path
     known = _profile_paths()
     if str(id_or_path) not in known:
         raise BadTarget(f"no target is called {str(id_or_path)!r}", hint=_unknown_hint(id_or_path))
-    return _read_target(known[str(id_or_path)])
+    return known[str(id_or_path)]
 
 
 def list_targets() -> tuple[Target, ...]:

@@ -165,7 +165,8 @@ def target_page(target: Target) -> None:
     """Every fact of a profile with its source."""
     console, table = _console(), _table("", "", "source")
     for core in target.cores:
-        clock = f"{core.count} x {core.name} {core.clock_hz / 1e6:g} MHz {sorted(core.isa)}"
+        features = "".join(f", {feature}" for feature in sorted(core.isa))
+        clock = f"{core.count} x {core.name} {core.clock_hz / 1e6:g} MHz{features}"
         table.add_row("core", clock, _sourced(core.source, core.unverified))
     for bank in target.banks:
         text = f"{bank.name}: {_kib(bank.bytes)}, {_kib(bank.reserved_bytes)} reserved"

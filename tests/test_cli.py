@@ -133,6 +133,21 @@ def test_targets_prints_an_object(args: list[str], capfd: Capture) -> None:
     assert done.json
 
 
+def test_targets_prints_a_profile_to_copy(tmp_path: Path, capfd: Capture) -> None:
+    done = call(capfd, "targets", "esp32-s3", "--toml")
+    assert (done.code, done.err) == (0, "")
+    copy = tmp_path / "copy.toml"
+    copy.write_text(done.out)
+    assert call(capfd, "targets", copy, "--json").json["id"] == "esp32-s3"
+    assert_refused(call(capfd, "targets", "--toml"), "id")
+
+
+def test_a_target_is_shown_in_words(capfd: Capture) -> None:
+    out = call(capfd, "targets", "nucleo-l4r5zi").out
+    assert "120 MHz, " in out
+    assert "[" not in out.partition("runtime")[0]
+
+
 def test_inspect_prints_an_object(tmp_path: Path, capfd: Capture) -> None:
     done = call(capfd, "inspect", save_tflite(tmp_path), "--json")
     assert (done.code, done.err) == (0, "")
