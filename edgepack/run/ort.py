@@ -18,15 +18,19 @@ class OrtRuntime:
     """A `.onnx` file's bytes, loaded with `threads` threads. Raises BadModel when ORT refuses it.
 
     ONNX declares no quantization of inputs and outputs, so `quant` is None in their description.
+    `exact` asks for kernels whose 16-bit sums do not saturate on x86 processors without VNNI: files
+    with int8 weights need it, or with weights that ONNX Runtime makes int8; edgepack's have uint8.
     """
 
-    def __init__(self, model: bytes, *, threads: int = 1) -> None:
+    def __init__(self, model: bytes, *, threads: int = 1, exact: bool = False) -> None:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL_ONLY
+        if exact:
+            options.add_session_config_entry("session.x64quantprecision", "1")
         try:
             self._session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
         except Exception as problem:  # its exceptions share no base class but Exception

@@ -44,7 +44,7 @@ def by_onnx(model: Any, feeds: Sequence[Any]) -> list[Any]:
     to_layout(graph, "NHWC")
     optimize(graph)
     legalize_onnx(graph)
-    return run(graph, OrtRuntime(write_onnx(graph)), feeds)
+    return run(graph, OrtRuntime(write_onnx(graph), exact=True), feeds)
 
 
 ROUTES: dict[str, Callable[[Any, Sequence[Any]], list[Any]]] = {
