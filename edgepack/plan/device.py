@@ -60,5 +60,11 @@ def fit(target: Target, graph: Graph, file: bytes) -> Fit:
         target,
         plan_memory(target, graph, file),
         flash_use(target, graph, file),
-        float_activations=any(v.dtype is DType.FLOAT32 for n in graph.nodes for v in n.outputs),
+        float_activations=_computes_in_float(graph),
     )
+
+
+def _computes_in_float(graph: Graph) -> bool:
+    """Whether no activation is quantized; in quantized models some nodes may still be float."""
+    made = [v for node in graph.nodes for v in node.outputs]
+    return all(v.quant is None for v in made) and any(v.dtype is DType.FLOAT32 for v in made)

@@ -186,7 +186,14 @@ def _remedies(
         )
     if attempt.weights_short:
         share = _share(attempt.weights_short, flash.total_bytes)
-        found.append(f"fewer or narrower layers: {share} of weights, graph and code must go")
+        code = flash.code_bytes or 0
+        if 2 * code > flash.total_bytes:
+            found.append(
+                f"fewer kinds of operators: {_kib(code)} of it is runtime code; "
+                f"{share} of weights, graph and code must go"
+            )
+        else:
+            found.append(f"fewer or narrower layers: {share} of weights, graph and code must go")
     found.append("another device: `edgepack targets` lists them with their memory")
     return found
 

@@ -9,6 +9,7 @@ from edgepack.plan.fit import check_fit
 from edgepack.plan.flash import FlashUse, flash_of_file, weight_bytes
 from edgepack.plan.memory import LivePoint, MemoryPlan
 from edgepack.profiles import Bank, load_target
+from edgepack.writers.tflite import write_tflite
 
 KB = 1024
 
@@ -86,6 +87,38 @@ def test_remedies_name_the_share_that_must_go():
 def test_remedies_for_float_models_start_with_int8():
     found = check_fit(device(*TWO_APART), plan(200 * KB), FlashUse(0, 0), float_activations=True)
     assert found.remedies[0].startswith("--quantize int8")
+
+
+REAL = "x: float32[1, 8] = input()\ny = Relu(x)\noutput(y)"
+MIXED = """
+x: int8[1, 8] @ q(0.1, 0) = input()
+y: q(0.1, 0) = Relu(x)
+z = Dequantize(y)
+e = Exp(z)
+output(e)
+"""
+
+
+@pytest.mark.parametrize(("text", "advised"), [(REAL, True), (MIXED, False)], ids=["real", "mixed"])
+def test_int8_is_advised_to_float_models_only(text, advised):
+    graph = parse(text)
+    found = fit(device(bank("ram", 512), FLASH), graph, write_tflite(graph))
+    assert not found.fits
+    assert any("--quantize int8" in remedy for remedy in found.remedies) is advised
+
+
+# weights, code, what the remedy speaks of
+FLASH_SHARES = {
+    "mostly code": (100, 500, "fewer kinds of operators: 500.0 KiB of it is runtime code"),
+    "mostly weights": (500, 100, "fewer or narrower layers: "),
+}
+
+
+@pytest.mark.parametrize("case", FLASH_SHARES)
+def test_remedies_name_what_takes_the_flash(case):
+    weights_kb, code_kb, words = FLASH_SHARES[case]
+    found = check_fit(device(*TWO_APART), plan(KB), FlashUse(weights_kb * KB, 0, code_kb * KB))
+    assert any(words in remedy and "15%" in remedy for remedy in found.remedies)
 
 
 def test_code_without_a_figure_is_null():
