@@ -102,7 +102,7 @@ output(e)
 @pytest.mark.parametrize(("text", "advised"), [(REAL, True), (MIXED, False)], ids=["real", "mixed"])
 def test_int8_is_advised_to_float_models_only(text, advised):
     graph = parse(text)
-    found = fit(device(bank("ram", 512), FLASH), graph, write_tflite(graph))
+    found = fit(device(bank("ram", 256), FLASH), graph, write_tflite(graph))
     assert not found.fits
     assert any("--quantize int8" in remedy for remedy in found.remedies) is advised
 

@@ -47,6 +47,7 @@ def right_shift(graph: Graph, node: Node) -> bool:
         return False
     make = Maker(graph, node)
     a, b = (_signed(make, v) for v in node.present_inputs)
+    by_all = b.data is None or not ((b.data >= 0) & (b.data <= _LAST)).all()
     b = make("Minimum", make("Maximum", b, make.constant(0, _I64)), make.constant(64, _I64))
     near = make("Minimum", b, make.constant(_LAST, _I64))
     powers = make.constant([1 << i for i in range(_LAST + 1)], _I64)
@@ -59,8 +60,9 @@ def right_shift(graph: Graph, node: Node) -> bool:
         total = part if total is None else make("Add", total, part)
     none = make.constant(0, _I64)
     negative = make("Less", a, none)
-    sign = make("Where", negative, make.constant(-1, _I64), none)
-    total = make("Where", make("Greater", b, make.constant(_LAST, _I64)), sign, total)
+    if by_all:
+        sign = make("Where", negative, make.constant(-1, _I64), none)
+        total = make("Where", make("Greater", b, make.constant(_LAST, _I64)), sign, total)
     if node.output.dtype is _U64:
         copies = np.array([0, -(1 << 63), *(1 << (64 - i) for i in range(2, 65))], np.int64)
         more = make("Gather", make.constant(copies, _I64), b, attrs={"axis": 0})
