@@ -75,6 +75,7 @@ def _checked(model: Any, where: str) -> Any:
 
 def _names(model: Any) -> Iterator[str]:
     """Every name that the reader looks at."""
+    yield model.graph.name
     yield from (entry.domain for entry in model.opset_import)
     values = (model.graph.input, model.graph.output, model.graph.initializer)
     yield from (entry.name for group in values for entry in group)

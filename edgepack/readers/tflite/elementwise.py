@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from edgepack.errors import BadModel
@@ -82,7 +83,10 @@ def gelu(op: OpView) -> None:
 @reads("SOFTMAX")
 def softmax(op: OpView) -> None:
     """SOFTMAX along the last axis."""
-    op.emit("Softmax", [op.input(0)], beta=float(op.options("SoftmaxOptions").beta))
+    beta = float(op.options("SoftmaxOptions").beta)
+    if not 0 < beta < math.inf:  # kernels abort the process
+        raise BadModel(f"its beta is {beta:g}")
+    op.emit("Softmax", [op.input(0)], beta=beta)
 
 
 @reads("LOCAL_RESPONSE_NORMALIZATION")
