@@ -3,8 +3,8 @@
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from onnx import numpy_helper
-from tensorflow.lite.python import schema_py_generated as schema
 
 from edgepack.passes.layout import to_layout
 from edgepack.passes.legalize_tflite import legalize_tflite
