@@ -151,7 +151,7 @@ class Reading:
             self._stand_in(operator)
         except BadModel as problem:
             raise BadModel(problem.message, at=f"{operator.builtin} {view.name}") from problem
-        except (ValueError, IndexError, TypeError, EdgepackError) as problem:
+        except (ArithmeticError, ValueError, LookupError, TypeError, EdgepackError) as problem:
             raise BadModel(
                 f"{operator.builtin} has inputs or options that contradict one another",
                 at=view.name,
