@@ -13,6 +13,7 @@ from typing import Any
 from edgepack.errors import BadInput, BadModel, Unsupported
 from edgepack.ir import Graph
 from edgepack.readers.options import ReadOptions
+from edgepack.readers.torch.archive import checked_copy
 from edgepack.readers.torch.capture import (
     export,
     first_line,
@@ -102,8 +103,10 @@ def _load_pt2(path: str, trust: bool) -> Any:
     if not Path(path).is_file():
         raise BadInput(f"there is no file {path}")
     try:
-        with only_weights(trust):
-            return torch.export.load(path)
+        with only_weights(trust), _loadable(path, trust) as file:
+            return torch.export.load(file)
+    except BadModel:
+        raise
     except Exception as problem:
         if _needs_code(problem):
             raise _untrusted(path) from problem
@@ -111,6 +114,10 @@ def _load_pt2(path: str, trust: bool) -> Any:
             f"{path} is no readable torch.export archive: {first_line(problem)}",
             hint="torch.export.save writes one; a state dict goes with file.py:factory --weights",
         ) from problem
+
+
+def _loadable(path: str, trust: bool) -> contextlib.AbstractContextManager[str]:
+    return contextlib.nullcontext(path) if trust else checked_copy(path)
 
 
 def _needs_code(problem: BaseException) -> bool:
