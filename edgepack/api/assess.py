@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgepack.errors import Finding
 from edgepack.ir import DType, Graph, Node, Value, node_macs
+from edgepack.ir.ops import row
 from edgepack.plan.fit import Fit
 from edgepack.profiles import Target
 from edgepack.report import Compute
 from edgepack.writers.tflite.names import builtins_of
+
+_LISTED = 3  # nodes that a note names
 
 
 def unsupported_on(target: Target, graph: Graph) -> tuple[Finding, ...]:
@@ -22,6 +25,37 @@ def compute_of(graph: Graph) -> Compute:
     """Multiply-accumulates and weights; each constant counts once."""
     weights = {id(v.data): v.size for v in graph.constants() if v.rank}
     return Compute(sum(map(node_macs, graph.nodes)), sum(weights.values()))
+
+
+def float_notes(target: Target, graph: Graph) -> tuple[str, ...]:
+    """One sentence per reason why nodes stay float32 in a graph that edgepack made integer."""
+    nodes: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        if node.op not in ("Quantize", "Dequantize") and _is_float(node):
+            nodes.setdefault(_why_float(target, node), []).append(node.name)
+    return tuple(f"{_listed(names)} float32: {why}" for why, names in nodes.items())
+
+
+def _is_float(node: Node) -> bool:
+    return any(v.dtype is DType.FLOAT32 for v in (*node.present_inputs, *node.outputs))
+
+
+def _why_float(target: Target, node: Node) -> str:
+    names = builtins_of(node) or (node.op,)
+    lacking = [name for name in names if not target.supports(name, "int8")]
+    if lacking:
+        return f"no int8 kernel for {', '.join(lacking)} in {target.runtime.name}"
+    computed = " with computed weights" if row(node.op).quant.weight is not None else ""
+    return f"edgepack does not quantize {', '.join(names)}{computed}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """A verb's subject, and the verb: a few names and how many more."""
+    if len(names) == 1:
+        return f"{names[0]} stays"
+    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    joined = ", ".join(names[:_LISTED]) if rest else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{joined}{rest} stay"
 
 
 def memory_of(verdict: Fit | None, target: Target) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import edgepack
-from edgepack.api.assess import compute_of, memory_of, unsupported_on
+from edgepack.api.assess import compute_of, float_notes, memory_of, unsupported_on
 from edgepack.api.lower import Lowered, canonical, is_quantized, lower, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
@@ -46,7 +46,7 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
         layers=layer_infos(lowered.graph, {}, {}),
         requirements=fit_requirements(verdict, findings),
         warnings=lowered.warnings,
-        notes=notes,
+        notes=(*notes_on(lowered, profile), *notes),
     )
 
 
@@ -66,6 +66,11 @@ def fit_requirements(verdict: Fit | None, findings: Sequence[Finding]) -> tuple[
     remedies = "; ".join(verdict.remedies)
     found = problems + (f" (try: {remedies})" if remedies else "") if problems else "fits"
     return (Requirement("memory", "within the target's banks", found, verdict.fits), operators)
+
+
+def notes_on(lowered: Lowered, target: Target) -> tuple[str, ...]:
+    """What quantization left in float; nothing of schemes that leave all activations so."""
+    return float_notes(target, lowered.graph) if lowered.quantization.scheme == "int8" else ()
 
 
 def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:

@@ -12,7 +12,7 @@ from typing import Any
 
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
-from edgepack.api.checking import fit_requirements, source_info
+from edgepack.api.checking import fit_requirements, notes_on, source_info
 from edgepack.api.folder import refuse_strangers, replaced_folder
 from edgepack.api.lower import Lowered, canonical, lower, noise, tflite_file
 from edgepack.api.options import ExportOptions
@@ -121,7 +121,7 @@ def _report(
         latencies=judgement.latencies,
         requirements=(*met, *accuracy_requirements(judgement, options)),
         warnings=lowered.warnings,
-        notes=judgement.notes,
+        notes=(*notes_on(lowered, target), *judgement.notes),
         versions=versions(),
     )
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,8 +19,7 @@ from edgepack.errors import BadInput
 from edgepack.report import FileInfo, Report
 from edgepack.report.page import render_page
 from edgepack.validation.bundle import bundle_samples, read_interface
-from edgepack.validation.files import open_files
-from edgepack.validation.interface import layout_notes
+from edgepack.validation.files import NOT_RUN, open_files
 from edgepack.validation.judge import judge
 from edgepack.validation.logits import ends_in_softmax
 
@@ -66,7 +66,7 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
             *(r for r in report.requirements if not r.name.startswith("accuracy")),
             *accuracy_requirements(dataclasses.replace(judgement, accuracy=accuracy), wanted),
         ),
-        notes=(*layout_notes(interface, tuple(files)), *judgement.notes),
+        notes=(*_kept_notes(report), *judgement.notes),
     )
     replace_texts(
         {
@@ -75,6 +75,11 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         }
     )
     return renewed
+
+
+def _kept_notes(report: Report) -> Iterator[str]:
+    """What the export said of the files, without what it said of running them."""
+    return (note for note in report.notes if not note.startswith(NOT_RUN))
 
 
 def _intact(folder: Path, info: FileInfo) -> bytes:

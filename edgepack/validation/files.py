@@ -19,6 +19,7 @@ from edgepack.validation.interface import Interface, Side
 
 _WARM_UP = 3
 _ENOUGH_SECONDS, _FEWEST_RUNS = 0.2, 5  # a slow model's median is steady after a few runs
+NOT_RUN = "not run in"  # how notes on files that could not be run here begin
 LABELS = {"tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TFLite Micro"}
 
 
@@ -76,9 +77,9 @@ def open_files(
                 tflm = TflmRuntime(files["tflite"], litert.inputs, litert.outputs)
                 opened.append(OpenFile("tflm", tflm, interface))
             except MissingDependency as problem:
-                notes.append(f"not run in TensorFlow Lite Micro: {problem.hint}")
+                notes.append(f"{NOT_RUN} TensorFlow Lite Micro: {problem.hint}")
             except EdgepackError as problem:
-                notes.append(f"not run in TensorFlow Lite Micro: {problem.message}")
+                notes.append(f"{NOT_RUN} TensorFlow Lite Micro: {problem.message}")
     if "onnx" in files:
         runtime = OrtRuntime(files["onnx"], threads=threads)
         opened.append(OpenFile("onnx", runtime, interface))
