@@ -27,16 +27,16 @@ def report_table(report: Report, folder: Path | None) -> None:
     if rows:
         console.print(_file_table(rows))
     for finding in report.unsupported:
-        console.print(f"unsupported: {finding}")
+        console.print(f"unsupported: {finding}", soft_wrap=True)
     for requirement in report.requirements:
         if not requirement.met:
-            console.print(f"not met: {requirement.name}: {requirement.found}")
+            console.print(f"not met: {requirement.name}: {requirement.found}", soft_wrap=True)
     for warning in report.warnings:
-        console.print(f"warning: {warning}")
+        console.print(f"warning: {warning}", soft_wrap=True)
     for note in report.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {note}", soft_wrap=True)
     if folder is not None:
-        console.print(f"written to {folder}")
+        console.print(f"written to {folder}", soft_wrap=True)
 
 
 def _summary(report: Report) -> Table:
