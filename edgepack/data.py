@@ -33,11 +33,11 @@ from edgepack.data_sources import (
     check_numeric,
     generated,
     image_folder,
-    import_generator,
     named_arrays,
 )
 from edgepack.errors import BadData
 from edgepack.preprocess import Preprocess, parse_preprocess
+from edgepack.user_code import load_function
 
 Array = npt.NDArray[Any]
 Layout = Literal["nhwc", "nchw"]
@@ -230,7 +230,7 @@ def _open_path(
         kinds = ".npz, .npy, a folder of images or module:generator"
         raise BadData(f"{path} is not a kind of data edgepack reads", hint=f"expected {kinds}")
     if GENERATOR.fullmatch(str(data)):
-        return _generated(str(data), import_generator(str(data)), names, limit)
+        return _generated(str(data), load_function(str(data), BadData).items, names, limit)
     raise BadData(f"{path} does not exist", hint="check --calibration, --data or --eval")
 
 

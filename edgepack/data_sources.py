@@ -7,11 +7,8 @@ unpacked row by row, images are decoded when their turn comes. Pickles are never
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 import re
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -346,31 +343,6 @@ def generated(name: str, make: Callable[[], Iterable[object]], inputs: tuple[str
     return GeneratedSource(name, make, inputs, labelled and count > 0, count)
 
 
-def import_generator(spec: str) -> Callable[[], Iterable[object]]:
-    """The callable that `module:function` or `file.py:function` names.
-
-    This runs the module's code: the user has named it, as they name a script to run.
-    Raises BadData when it does not exist or cannot be called.
-    """
-    module_name, _, function_name = spec.rpartition(":")
-    try:
-        if module_name.endswith(".py"):
-            module = _import_file(Path(module_name))
-        else:
-            if "" not in sys.path and str(Path.cwd()) not in sys.path:
-                sys.path.insert(0, str(Path.cwd()))
-            module = importlib.import_module(module_name)
-    except EdgepackError:
-        raise
-    except Exception as failure:  # whatever the user's module raises
-        reason = f"{type(failure).__name__}: {failure}"
-        raise BadData(f"cannot import {module_name!r}: {reason}", hint="see --data") from failure
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise BadData(f"{module_name} has no function {function_name!r} that yields samples")
-    return function  # type: ignore[no-any-return]  # checked to be callable, results are checked
-
-
 def split_item(item: object, names: tuple[str, ...], where: str) -> tuple[Row, int | None]:
     """A generated item as arrays by input name and a label.
 
@@ -414,7 +386,7 @@ def _items(name: str, make: Callable[[], Iterable[object]]) -> Iterator[object]:
         yield from make()
     except EdgepackError:
         raise
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         raise BadData(f"{name} raised {type(failure).__name__}: {failure}") from failure
 
 
@@ -489,14 +461,3 @@ def _folder_labels(folders: Sequence[Path]) -> list[int]:
     numbers = [_leading_number(f"{folder.name}_", "_") for folder in folders]
     known = [number for number in numbers if number is not None]
     return known if len(known) == len(folders) else list(range(len(folders)))
-
-
-def _import_file(path: Path) -> object:
-    if not path.is_file():
-        raise BadData(f"{path} does not exist")
-    specification = importlib.util.spec_from_file_location(path.stem, path)
-    if specification is None or specification.loader is None:
-        raise BadData(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
