@@ -28,6 +28,7 @@ Row = Mapping[str, Array]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 IMAGE_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 GENERATED_LIMIT = 1000
+DEFLATE_RATIO = 1032  # the most that its format can pack
 ARRAY_HINT = "save it with numpy.savez(path, x=samples, y=class_indices), samples first"
 PICKLE_HINT = "it holds Python objects, which are never loaded: save plain numeric arrays"
 
@@ -403,6 +404,7 @@ def _map_column(path: Path, stream: IO[bytes]) -> ArrayColumn:
     """The .npy array at the stream's position, mapped instead of read."""
     shape, fortran, dtype = read_header(stream)
     check_numeric(dtype, str(path))
+    _check_size(shape, dtype, path.stat().st_size - stream.tell())
     if not math.prod(shape):
         return ArrayColumn(np.empty(shape, dtype))
     order = "F" if fortran else "C"
@@ -410,14 +412,30 @@ def _map_column(path: Path, stream: IO[bytes]) -> ArrayColumn:
 
 
 def _member_column(path: Path, archive: zipfile.ZipFile, member: str) -> Column:
-    with archive.open(member) as stream:
+    info = archive.getinfo(member)
+    packed = min(info.compress_size, path.stat().st_size)
+    if info.file_size > packed * DEFLATE_RATIO:
+        raise ValueError(f"{packed} bytes cannot hold the {info.file_size} that {member} claims")
+    with archive.open(info) as stream:
         shape, fortran, dtype = read_header(stream)
         check_numeric(dtype, f"{member[: -len('.npy')]} of {path}")
+        size = _check_size(shape, dtype, info.file_size - stream.tell())
         if fortran and len(shape) > 1:  # samples are not consecutive: it has to be read whole
-            data = stream.read()
-            flat = np.frombuffer(data, dtype, count=math.prod(shape))
+            flat = np.frombuffer(_read_exactly(stream, size), dtype)
             return ArrayColumn(flat.reshape(shape, order="F"))
     return PackedColumn(path, member, tuple(shape), dtype)
+
+
+def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], available: int) -> int:
+    """The bytes of an array. Raises ValueError for a shape that its file cannot hold."""
+    size = math.prod(shape) * dtype.itemsize
+    if any(dim < 0 for dim in shape):
+        raise ValueError(f"its shape is {list(shape)}")
+    if size > available:
+        raise ValueError(f"its shape {list(shape)} takes {size} bytes, it has {available}")
+    if not size and shape and shape[0]:
+        raise ValueError(f"its samples are empty: its shape is {list(shape)}")
+    return size
 
 
 def _read_exactly(stream: IO[bytes], count: int) -> bytes:
@@ -430,6 +448,9 @@ def _read_exactly(stream: IO[bytes], count: int) -> bytes:
 class _Reading:
     """Turns what numpy, zipfile and the system raise on a bad file into BadData."""
 
+    # zipfile raises RuntimeError for encrypted entries and for methods it does not know.
+    _KINDS = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, RuntimeError)
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -437,7 +458,7 @@ class _Reading:
         """Nothing to set up."""
 
     def __exit__(self, _: object, failure: BaseException | None, __: object) -> None:
-        if isinstance(failure, zipfile.BadZipFile | zlib.error | ValueError | EOFError | OSError):
+        if isinstance(failure, self._KINDS):
             message = f"cannot read {self._path}: {failure}"
             raise BadData(message, hint=ARRAY_HINT) from None
 

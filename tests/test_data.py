@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import struct
 import tracemalloc
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -413,6 +416,62 @@ def test_bad_data_is_refused_in_one_clear_message(make: Any, tmp_path: Path) -> 
     with pytest.raises(BadData) as caught:
         load_samples(make(tmp_path), [IMAGE]).check()
     assert caught.value.message
+
+
+def declared(shape: tuple[int, ...], *, fortran: bool = False, data: bytes = bytes(360)) -> bytes:
+    """A .npy file whose header says `shape`, uint8."""
+    stream = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": fortran, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue() + data
+
+
+MALFORMED = {
+    "a negative dimension": ((-1, 4, 6, 3), "its shape is"),
+    "two negative dimensions": ((-5, -4, 6, 3), "its shape is"),
+    "more rows than data": ((10**12, 4, 6, 3), "takes 72000000000000 bytes, it has 360"),
+    "one row more than data": ((6, 4, 6, 3), "takes 432 bytes, it has 360"),
+    "rows of nothing": ((10**12, 0), "samples are empty"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("fortran", [False, True])
+@pytest.mark.parametrize("name", MALFORMED)
+def test_shapes_that_the_file_cannot_hold(
+    name: str, fortran: bool, suffix: str, tmp_path: Path
+) -> None:
+    shape, words = MALFORMED[name]
+    path, data = tmp_path / f"data{suffix}", declared(shape, fortran=fortran)
+    if suffix == ".npz":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x.npy", data)
+    else:
+        path.write_bytes(data)
+    with pytest.raises(BadData, match=words):
+        load_samples(path, [IMAGE])
+
+
+@pytest.mark.parametrize("fortran", [False, True])
+def test_sizes_that_no_compression_reaches(fortran: bool, tmp_path: Path) -> None:
+    path, data = tmp_path / "data.npz", declared((10**6, 4, 6, 3), fortran=fortran)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", data)
+    claimed = struct.pack("<I", 128 + 72 * 10**6)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<I", len(data)), claimed))
+    with pytest.raises(BadData, match="cannot hold the 72000128"):
+        load_samples(path, [IMAGE])
+
+
+def test_encrypted_archives(tmp_path: Path) -> None:
+    path = by_npz(tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        place = archive.start_dir
+    data = bytearray(path.read_bytes())
+    data[place + 8] |= 1  # the first entry's flag in the directory
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadData, match="encrypted"):
+        load_samples(path, [IMAGE])
 
 
 def test_damage_past_the_first_sample_is_found_when_it_is_reached(tmp_path: Path) -> None:
