@@ -23,7 +23,7 @@ from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.plan.device import fit
 from edgepack.profiles import Target, load_target
-from edgepack.report import FileInfo, Report, Requirement
+from edgepack.report import Accuracy, FileInfo, Report, Requirement
 from edgepack.report.page import render_page
 from edgepack.validation.bundle import write_bundle
 from edgepack.validation.files import OpenFile, open_files
@@ -32,6 +32,7 @@ from edgepack.validation.judge import Judgement, judge
 from edgepack.validation.layers import layer_infos, layer_sqnr
 from edgepack.validation.logits import before_softmax
 from edgepack.validation.measure import agreement_of, run_files
+from edgepack.validation.watch import drop_warnings
 from edgepack.writers.onnx import write_onnx
 
 _LAYER_SAMPLES = 4
@@ -119,8 +120,12 @@ def _report(
         layers=layer_infos(lowered.graph, _sqnr(lowered, options), lowered.methods),
         latency=judgement.latencies[0] if judgement.latencies else None,
         latencies=judgement.latencies,
-        requirements=(*met, *accuracy_requirements(judgement, options)),
-        warnings=lowered.warnings,
+        requirements=(*met, *accuracy_requirements(judgement.accuracy, options, "--eval")),
+        warnings=(
+            *lowered.warnings,
+            *judgement.warnings,
+            *drop_warnings(judgement.accuracy),
+        ),
         notes=(*notes_on(lowered, target), *judgement.notes),
         versions=versions(),
     )
@@ -201,27 +206,35 @@ def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
     return layer_sqnr(lowered.real, lowered.graph, pairs)
 
 
-def accuracy_requirements(judgement: Judgement, options: ExportOptions) -> tuple[Requirement, ...]:
-    """`--min-accuracy` and `--max-drop` against the worst exported file."""
-    found = [a for a in judgement.accuracy.exported.values() if a is not None]
-    worst, real = min(found, default=None), judgement.accuracy.float_
+def accuracy_requirements(
+    accuracy: Accuracy, options: ExportOptions, given_by: str
+) -> tuple[Requirement, ...]:
+    """`--min-accuracy` and `--max-drop` against the worst exported file.
+
+    `given_by` is the option that takes labelled data.
+    """
+    found = [a for a in accuracy.exported.values() if a is not None]
+    worst, real = min(found, default=None), accuracy.float_
+    unknown = f"not measured: give {given_by} data with labels"
     requirements = []
     if options.min_accuracy is not None:
         met = worst is not None and worst >= options.min_accuracy
         requirements.append(
-            Requirement("accuracy", f">= {options.min_accuracy:g}", _percent(worst), met)
+            Requirement("accuracy", f">= {options.min_accuracy:g}", _share(worst, unknown), met)
         )
     if options.max_drop is not None:
         drop = None if worst is None or real is None else real - worst
         met = drop is not None and drop <= options.max_drop
+        if worst is not None:
+            unknown = "not measured: export with --eval and these data to know float's accuracy"
         requirements.append(
-            Requirement("accuracy drop", f"<= {options.max_drop:g}", _percent(drop), met)
+            Requirement("accuracy drop", f"<= {options.max_drop:g}", _share(drop, unknown), met)
         )
     return tuple(requirements)
 
 
-def _percent(share: float | None) -> str:
-    return "not measured: give --eval data with labels" if share is None else f"{share:.4g}"
+def _share(share: float | None, unknown: str) -> str:
+    return unknown if share is None else f"{share:.4g}"
 
 
 def _file_info(files: Mapping[str, bytes], name: str) -> FileInfo | None:

@@ -16,14 +16,16 @@ from edgepack.api.folder import replace_texts
 from edgepack.api.options import ExportOptions
 from edgepack.data import load_samples
 from edgepack.errors import BadInput
-from edgepack.report import FileInfo, Report
+from edgepack.report import Accuracy, FileInfo, Report
 from edgepack.report.page import render_page
 from edgepack.validation.bundle import bundle_samples, read_interface
 from edgepack.validation.files import NOT_RUN, open_files
-from edgepack.validation.judge import judge
+from edgepack.validation.judge import Judgement, judge
 from edgepack.validation.logits import ends_in_softmax
+from edgepack.validation.watch import ON_DATA, drop_warnings
 
 PLACES = ("host",)
+MEASURED = "measured on"  # how the note begins that says which samples were used
 
 
 def validate(folder: str | Path, data: Any = None, on: str = "host", **options: Any) -> Report:
@@ -48,24 +50,28 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     micro = report.quantization.io == "int8" and "tflite" in files
     opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
     if data is None:
+        notes.append(f"{MEASURED} the {len(stored)} samples in device/")
         judgement = judge(opened, None, [(sample, None) for sample in stored], tuple(notes))
     else:
         samples = load_samples(
             data, interface.specs(wanted.span()), preprocess=wanted.preprocess, limit=wanted.samples
         )
+        name = data if isinstance(data, str | Path) else "the data given"
+        notes.append(f"{MEASURED} {name}: {len(samples)} samples")
         judgement = judge(opened, None, ((s.inputs, s.label) for s in samples), tuple(notes))
-    accuracy = dataclasses.replace(judgement.accuracy, float_=report.accuracy.float_)
+    accuracy = _with_float(judgement.accuracy, report.accuracy) if data is not None else None
     renewed = dataclasses.replace(
         report,
-        accuracy=accuracy if data is not None else report.accuracy,
+        accuracy=accuracy or report.accuracy,
         # that of the export was measured before the softmax, on the very same files
         agreement=report.agreement if ends_in_softmax(report.layers) else judgement.agreement,
         latency=judgement.latencies[0] if judgement.latencies else None,
         latencies=judgement.latencies,
         requirements=(
             *(r for r in report.requirements if not r.name.startswith("accuracy")),
-            *accuracy_requirements(dataclasses.replace(judgement, accuracy=accuracy), wanted),
+            *accuracy_requirements(accuracy or report.accuracy, wanted, "--data"),
         ),
+        warnings=report.warnings if accuracy is None else _warnings(report, judgement, accuracy),
         notes=(*_kept_notes(report), *judgement.notes),
     )
     replace_texts(
@@ -77,9 +83,21 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     return renewed
 
 
+def _with_float(found: Accuracy, exported: Accuracy) -> Accuracy:
+    """`found`, with the float model's figure of the export if that was measured on these data."""
+    same = found.data_sha256 == exported.data_sha256
+    return dataclasses.replace(found, float_=exported.float_ if same else None)
+
+
+def _warnings(report: Report, judgement: Judgement, accuracy: Accuracy) -> tuple[str, ...]:
+    """Those on the model, and those on the data that were used now."""
+    kept = (warning for warning in report.warnings if not warning.startswith(ON_DATA))
+    return (*kept, *judgement.warnings, *drop_warnings(accuracy))
+
+
 def _kept_notes(report: Report) -> Iterator[str]:
     """What the export said of the files, without what it said of running them."""
-    return (note for note in report.notes if not note.startswith(NOT_RUN))
+    return (note for note in report.notes if not note.startswith((NOT_RUN, MEASURED)))
 
 
 def _intact(folder: Path, info: FileInfo) -> bytes:

@@ -54,13 +54,17 @@ class Compute:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """`float` (in Python `float_`) is the source's figure, `exported` has one per format."""
+    """`float` (in Python `float_`) is the source's figure, `exported` has one per format.
+
+    `data_sha256` is the digest of the samples; figures of other samples are not to be compared.
+    """
 
     float_: float | None = None
     exported: Mapping[str, float | None] = field(default_factory=dict)
     metric: str | None = None
     samples: int | None = None
     output_sqnr_db: Mapping[str, float | None] = field(default_factory=dict)
+    data_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

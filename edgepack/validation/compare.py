@@ -35,6 +35,11 @@ def top1_agreement(first: Sequence[Array], second: Sequence[Array]) -> float:
     return float(np.mean([int(np.argmax(a)) == int(np.argmax(b)) for a, b in pairs]))
 
 
+def tied(outputs: Sequence[Array]) -> float:
+    """Share of samples (0 to 1) whose two largest outputs are equal."""
+    return float(np.mean([np.count_nonzero(o == o.max()) > 1 for o in outputs if o.size]))
+
+
 def steps_apart(first: Sequence[Array], second: Sequence[Array], scale: float) -> Array:
     """Distance of each element in steps of `scale` (LSB), whole numbers, flattened."""
     a = np.concatenate([x.reshape(-1).astype(np.float64) for x in first])

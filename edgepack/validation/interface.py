@@ -28,6 +28,7 @@ class Port:
     `dtype` is what the user gives or gets; where the file has integers for real numbers, `storage`
     is their type and `scale` and `zero_point` their parameters. `step` is the least difference that
     values can have: the scale, also that of integers which the file turns into real numbers.
+    `calibrated` is the range of real inputs that the file itself turns into integers.
     """
 
     name: str
@@ -38,10 +39,13 @@ class Port:
     scale: float | None = None
     zero_point: int | None = None
     step: float | None = None
+    calibrated: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
         object.__setattr__(self, "perm", None if self.perm is None else tuple(self.perm))
+        if self.calibrated is not None:
+            object.__setattr__(self, "calibrated", tuple(self.calibrated))
 
     def to_graph(self, array: Array) -> Array:
         """An array in the source's layout, turned into the graph's."""
@@ -50,6 +54,14 @@ class Port:
     def to_source(self, array: Array) -> Array:
         """An array in the graph's layout, turned into the source's."""
         return array if self.perm is None else array.transpose(np.argsort(self.perm))
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """The real numbers that integers stand for, rounding included; None where none do."""
+        quant = self._quant()
+        if quant is None or self.storage is None:
+            return self.calibrated
+        return _span(quant, DType(self.storage))
 
     @property
     def layout(self) -> Layout | None:
@@ -180,7 +192,8 @@ def _port(value: Value, perms: Mapping[str, tuple[int, ...]]) -> Port:
     perm = perms.get(value.name)
     shape = value.shape if perm is None else tuple(value.shape[a] for a in np.argsort(perm))
     if value.quant is None:
-        return Port(value.name, shape, str(value.dtype), perm, step=_step_behind(value))
+        step, calibrated = _step_behind(value), _calibrated(value)
+        return Port(value.name, shape, str(value.dtype), perm, step=step, calibrated=calibrated)
     scale, zero_point = float(value.quant.scale[0]), int(value.quant.zero_point[0])
     return Port(value.name, shape, "float32", perm, str(value.dtype), scale, zero_point, scale)
 
@@ -194,3 +207,17 @@ def _step_behind(value: Value) -> float | None:
             return float(inner.quant.scale[0])
         node = inner.producer
     return None
+
+
+def _calibrated(value: Value) -> tuple[float, float] | None:
+    """The range of a real input that is quantized before anything else."""
+    made = [node.output for node in value.users if node.op == "Quantize"]
+    if not made or made[0].quant is None:
+        return None
+    return _span(made[0].quant, made[0].dtype)
+
+
+def _span(quant: QuantParams, dtype: DType) -> tuple[float, float]:
+    low, high = (quant.dequantize(np.asarray([limit], dtype.numpy)) for limit in dtype.limits)
+    half = float(quant.scale[0]) / 2
+    return float(low[0]) - half, float(high[0]) + half

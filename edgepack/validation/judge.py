@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,18 +10,23 @@ from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
 from edgepack.validation.files import OpenFile
 from edgepack.validation.measure import accuracy_of, agreement_of, latencies_of, run_files
+from edgepack.validation.watch import DataWatch, tie_warnings
 
 _LATENCY_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What running the files showed; `notes` say what could not be run here and why."""
+    """What running the files showed; `notes` say what could not be run here and why.
+
+    `warnings` are about the data; `watch.drop_warnings(accuracy)` belongs with them.
+    """
 
     accuracy: Accuracy
     agreement: Mapping[str, float | None]
     latencies: tuple[Latency, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def judge(
@@ -36,20 +42,15 @@ def judge(
     `agreement` is given where it was measured elsewhere (before a softmax).
     """
     everything = [*files, _renamed(reference)] if reference else list(files)
-    kept: list[Mapping[str, Array]] = []
-
-    def noting_first() -> Iterable[tuple[Mapping[str, Array], int | None]]:
-        for sample, label in samples:
-            if not kept:
-                kept.append(sample)
-            yield sample, label
-
-    outcome = run_files(everything, noting_first())
+    watch = DataWatch(files[0].interface.inputs if files else ())
+    outcome = run_files(everything, watch.through(samples))
+    accuracy = accuracy_of(outcome, [f.key for f in files], "float" if reference else None)
     return Judgement(
-        accuracy_of(outcome, [f.key for f in files], "float" if reference else None),
+        dataclasses.replace(accuracy, data_sha256=watch.sha256),
         agreement_of(files, outcome) if agreement is None else agreement,
-        latencies_of(files, kept[0], _LATENCY_RUNS) if kept else (),
+        () if watch.first is None else latencies_of(files, watch.first, _LATENCY_RUNS),
         notes,
+        (*watch.warnings(), *tie_warnings(files, outcome)),
     )
 
 
