@@ -24,7 +24,7 @@ def layer_sqnr(
     one, two = Observer(real), Observer(quantized)
     for inputs_real, inputs_quantized in samples:
         truth, found = one.run(inputs_real), two.run(inputs_quantized)
-        for name in truth.keys() & found.keys():
+        for name in (name for name in truth if name in found):
             quant = quants.get(name)
             other = found[name] if quant is None else quant.dequantize(found[name])
             if truth[name].dtype.kind != "f" or truth[name].shape != other.shape:

@@ -107,7 +107,7 @@ class Reading:
         return value
 
     def _inputs(self) -> None:
-        known = {self.tensor(i).name for i in self.model.inputs}
+        known = dict.fromkeys(self.tensor(i).name for i in self.model.inputs)
         for name in self.options.input_shapes:
             if name not in known and not (name == "" and len(known) == 1):
                 raise BadModel(
