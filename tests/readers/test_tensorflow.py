@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,28 @@ def test_lambda_layers_need_trust(tmp_path, suffix):
         read_keras(path)
     graph = read_keras(path, ReadOptions(trust=True))
     assert [n.op for n in graph.nodes] == ["Mul"]
+
+
+def test_the_model_that_keras_would_load_is_the_one_that_is_checked(tmp_path):
+    """An .h5 file with code, which is a harmless .keras archive as well."""
+    with quiet_tensorflow():
+        keras.Sequential([keras.Input((4,)), layers.Dense(2)]).save(tmp_path / "plain.keras")
+        code = layers.Lambda(lambda x: x * 2, name="twice")
+        keras.Sequential([keras.Input((4,)), code]).save(tmp_path / "code.h5")
+    both = tmp_path / "both.h5"
+    both.write_bytes((tmp_path / "code.h5").read_bytes())
+    with zipfile.ZipFile(tmp_path / "plain.keras") as source, zipfile.ZipFile(both, "a") as target:
+        target.writestr("config.json", source.read("config.json"))
+    assert zipfile.is_zipfile(both)
+    with pytest.raises(BadModel, match=r"Lambda layer twice(.|\n)*--trust"):
+        read_keras(both)
+
+
+def test_a_configuration_that_unpacks_without_end(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", bytes(70_000_000))
+    with pytest.raises(BadModel, match=r"config\.json in .*bomb\.keras has 70000000 bytes"):
+        read_keras(tmp_path / "bomb.keras")
 
 
 class Own(layers.Layer):

@@ -17,6 +17,7 @@ from edgepack.readers.tensorflow.legacy_nodes import has_function_layers, modern
 
 # Layers whose configuration is Python code, as marshalled bytes.
 _CODE_LAYERS = frozenset({"Lambda"})
+_LARGEST_CONFIG = 1 << 26  # bytes; some thousand layers take a few millions
 
 
 def load_keras(path: Path, trust: bool) -> Any:
@@ -44,16 +45,26 @@ def load_keras(path: Path, trust: bool) -> Any:
 def _config(path: Path) -> Any:
     """The model's configuration as plain data; reading it runs nothing."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
-        return _h5_config(path)
+        return _archive_config(path) if _is_archive(path) else _h5_config(path)
     except BadModel:
         raise
     except Exception as problem:
         raise BadModel(
             f"{path} is no readable Keras file: {type(problem).__name__}: {problem}"
         ) from problem
+
+
+def _is_archive(path: Path) -> bool:
+    """As Keras decides: a file can be an archive and HDF5 at once, with two models in it."""
+    return path.suffix == ".keras"
+
+
+def _archive_config(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("config.json")
+        if entry.file_size > _LARGEST_CONFIG:
+            raise BadModel(f"config.json in {path} has {entry.file_size} bytes, too many to read")
+        return json.loads(archive.read(entry))
 
 
 def _h5_config(path: Path) -> Any:
@@ -72,7 +83,7 @@ def _h5_config(path: Path) -> Any:
 @contextlib.contextmanager
 def _modern_file(path: Path, config: Any) -> Iterator[Path]:
     """The file itself, or where Keras 3 needs another configuration, a copy that has it."""
-    if zipfile.is_zipfile(path) or not has_function_layers(config):
+    if _is_archive(path) or not has_function_layers(config):
         yield path
         return
     import h5py
