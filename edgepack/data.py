@@ -291,7 +291,7 @@ def _fit_shape(raw: Array, spec: InputSpec, where: str, *, is_image: bool) -> Ar
     if full is not False and full == [dim for dim in wanted if dim != 1]:
         return raw.reshape([dim or 1 for dim in wanted])
     raise BadData(
-        f"{where} has shape {list(raw.shape)}, the model's input {spec.name} takes "
+        f"{where} has shape {list(raw.shape)}, the model's input '{spec.name}' takes "
         f"{['any' if dim is None else dim for dim in wanted]} per sample",
         hint=_shape_hint(raw.shape, wanted),
     )
@@ -318,7 +318,7 @@ def _as_integers(array: Array, spec: InputSpec, where: str) -> Array:
     cast = array.astype(spec.dtype)
     if not np.array_equal(cast, array):
         raise BadData(
-            f"{where} has values that are no {spec.dtype}, which input {spec.name} takes",
+            f"{where} has values that are no {spec.dtype}, which input '{spec.name}' takes",
             hint="save whole numbers within that type's range",
         )
     return cast
@@ -336,11 +336,11 @@ def _check_values(array: Array, spec: InputSpec, where: str, span: _Span) -> Non
     if not (math.isfinite(low) and math.isfinite(high)):
         count = int(np.count_nonzero(~np.isfinite(array)))
         raise BadData(
-            f"{where} has {count} values that are NaN or infinite, for input {spec.name}",
+            f"{where} has {count} values that are NaN or infinite, for input '{spec.name}'",
             hint="remove that sample, or repair what writes it",
         )
     if spec.value_range is not None:
-        _check_far_out(low, high, spec.value_range, f"{where}, input {spec.name},")
+        _check_far_out(low, high, spec.value_range, f"{where}, input '{spec.name}',")
     if low == high and array.size > 1:
         span.blank.append(where)
     span.low, span.high = min(span.low, low), max(span.high, high)
@@ -359,9 +359,9 @@ def _span_warnings(span: _Span, spec: InputSpec) -> list[str]:
     warnings = []
     if span.blank:
         rest = f" and {len(span.blank) - 1} more" if len(span.blank) > 1 else ""
-        warnings.append(f"input {spec.name}: {span.blank[0]}{rest} is constant")
+        warnings.append(f"input '{spec.name}': {span.blank[0]}{rest} is constant")
     floor, ceiling = spec.value_range or (span.low, span.high)
     if span.low < floor or span.high > ceiling:
         spans = f"spans {span.low:g}..{span.high:g}, declared {floor:g}..{ceiling:g}"
-        warnings.append(f"input {spec.name} {spans}: {RANGE_HINT}")
+        warnings.append(f"input '{spec.name}' {spans}: {RANGE_HINT}")
     return warnings

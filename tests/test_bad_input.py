@@ -133,6 +133,9 @@ MODELS: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda f: [file(f, "p.onnx", b"\x89PNG\r\n\x1a\n" + bytes(64))], ("p.onnx", "ONNX"),
     ),
     "an unknown format": (lambda f: [file(f, "m.bin", b"x")], ("unknown format", ".tflite")),
+    "Python without a function": (
+        lambda f: [file(f, "net.py", b"")], ("name the function", "net.py:make"),
+    ),
     "a device": (lambda f: ["/dev/null"], ("/dev/null", "no regular file")),
     "a checkpoint": (lambda f: [file(f, "w.pth", b"x")], ("checkpoint", "--weights")),
     "a folder without a SavedModel": (lambda f: [f], ("saved_model.pb",)),
@@ -141,7 +144,7 @@ MODELS: dict[str, tuple[Make, tuple[str, ...]]] = {
     "weights that overflow": (lambda f: [with_weight(f, 3e38)], ("NaN, infinite or beyond",)),
     "NaN in TFLite": (lambda f: [tflite_with_nan(f)], ("NaN", "constant")),
     "no elements": (lambda f: [one_node(f, [1, 0, 3])], ("x is [1, 0, 3]", "no elements")),
-    "no dimensions": (lambda f: [one_node(f, [])], ("input x", "without dimensions")),
+    "no dimensions": (lambda f: [one_node(f, [])], ("input 'x'", "without dimensions")),
     "an unknown size": (lambda f: [one_node(f, [1, "n"])], ("unknown dimensions: n", "--input-sh")),
     "a text model": (lambda f: [one_node(f, [1], TensorProto.STRING)], ("at x", "string")),
     "unknown operators": (
@@ -223,7 +226,7 @@ DATA: dict[str, tuple[Make, tuple[str, ...]]] = {
     ),
     "not numbers": (lambda f: ["--calibration", npz(f, x=with_nan())], ("sample 2", "NaN")),
     "of another shape": (
-        lambda f: ["--calibration", npz(f, x=X[:, :5])], ("[5, 8, 3]", "[3, 8, 8]", "input x"),
+        lambda f: ["--calibration", npz(f, x=X[:, :5])], ("[5, 8, 3]", "[3, 8, 8]", "input 'x'"),
     ),
     "pickled": (
         lambda f: ["--calibration", npz(f, x=np.array([{}], object))], ("pickled", "never loaded"),

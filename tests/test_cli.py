@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgepack
 from tests.command_line import assert_refused, call, spawn
 from tests.small_models import TARGET, save_onnx, save_tflite
 
@@ -131,6 +132,12 @@ def test_targets_prints_an_object(args: list[str], capfd: Capture) -> None:
     done = call(capfd, *args, "--json")
     assert (done.code, done.err) == (0, "")
     assert done.json
+
+
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "edgepack", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, f"edgepack {edgepack.__version__}\n")
 
 
 def test_targets_prints_a_profile_to_copy(tmp_path: Path, capfd: Capture) -> None:

@@ -270,7 +270,7 @@ def test_an_input_of_zeros_beside_real_ones_is_a_warning(tmp_path: Path) -> None
     path = saved(tmp_path, x=with_value(1.0), state=np.zeros((4, 2)))
     samples = load_samples(path, [InputSpec("x", (1, 7)), InputSpec("state", (1, 2))])
     samples.check()
-    assert any("input state" in warning for warning in samples.warnings)
+    assert any("input 'state'" in warning for warning in samples.warnings)
 
 
 def test_somewhat_out_of_the_declared_range_is_a_warning() -> None:

@@ -33,7 +33,7 @@ def _refuse_nothing(graph: Graph) -> None:
     for value in graph.inputs:
         if not value.rank:
             raise BadModel(
-                f"input {value.name} is a single number without dimensions",
+                f"input '{value.name}' is a single number without dimensions",
                 hint="give it a batch dimension, shape [1], or make it a constant of the model",
             )
     for value in (*graph.inputs, *graph.outputs):

@@ -93,6 +93,11 @@ def _reader_of(path: Path) -> tuple[str, str]:
             f"{path} is a PyTorch checkpoint: weights without the network",
             hint="give the function that makes the network, file.py:factory, and this as --weights",
         )
+    if path.suffix.lower() == ".py":
+        raise BadInput(
+            f"{path} is Python code, which may make several models",
+            hint=f"name the function: {path}:make",
+        )
     if path.suffix.lower() not in _BY_SUFFIX:
         raise BadInput(f"{path} has an unknown format", hint=hint)
     return _BY_SUFFIX[path.suffix.lower()]

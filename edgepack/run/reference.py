@@ -39,7 +39,7 @@ class ReferenceRuntime:
         for value, array in zip(self.graph.inputs, inputs, strict=True):
             if array.shape != value.shape or array.dtype != value.dtype.numpy:
                 raise BadData(
-                    f"input {value.name} takes {value.dtype}{list(value.shape)}, "
+                    f"input '{value.name}' takes {value.dtype}{list(value.shape)}, "
                     f"not {array.dtype}{list(array.shape)}"
                 )
             env[id(value)] = array

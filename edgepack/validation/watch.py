@@ -51,7 +51,7 @@ class DataWatch:
             share = self._outside[name] / max(self._elements[name], 1)
             if share > _MANY:
                 found.append(
-                    f"{ON_DATA}{share:.0%} of the values of {name} lie outside what input {name} "
+                    f"{ON_DATA}{share:.0%} of the values of '{name}' lie outside what that input "
                     f"was calibrated for ({low:.3g}..{high:.3g}): is --preprocess missing?"
                 )
         return tuple(found)

@@ -96,7 +96,7 @@ def test_notes_say_which_samples_were_used(exported: tuple[Path, Report], tmp_pa
 def test_data_that_nobody_preprocessed(exported: tuple[Path, Report], tmp_path: Path) -> None:
     out = copy_of(exported, tmp_path)
     bytes_ = labelled(tmp_path, "bytes", IMAGES * 255)
-    warning = "values of x lie outside what input x was calibrated for"
+    warning = "values of 'x' lie outside what that input was calibrated for"
     found = edgepack.validate(out, bytes_).warnings
     assert [w for w in found if warning in w and "is --preprocess missing?" in w]
     mended = edgepack.validate(out, bytes_, preprocess="scale=1/255").warnings
@@ -108,7 +108,7 @@ def test_float_inputs_are_watched_too(tmp_path: Path) -> None:
     report = edgepack.export(
         save_onnx(tmp_path), TARGET, tmp_path / "out", calibration=IMAGES, eval=data, io="float"
     )
-    assert [w for w in report.warnings if "% of the values of x lie outside" in w]
+    assert [w for w in report.warnings if "% of the values of 'x' lie outside" in w]
 
 
 def test_ties_are_told(tmp_path: Path) -> None:

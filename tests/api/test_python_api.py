@@ -26,6 +26,7 @@ X = np.random.default_rng(0).random((6, 3, 8, 8), np.float32)
 def test_names_are_calls_whatever_was_imported_before() -> None:
     for name in set(edgepack.__all__) - {"__version__"}:
         assert callable(getattr(edgepack, name)), name
+    assert set(dir(edgepack)) >= set(edgepack.__all__)
 
 
 def test_signatures() -> None:

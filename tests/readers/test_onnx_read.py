@@ -375,7 +375,7 @@ def test_the_asked_shape_replaces_unknown_dimensions(name: str) -> None:
     ("shapes", "message"),
     [
         ({"z": (1,)}, "names 'z'; the inputs are x"),
-        ({"x": (1, 4, 5, 6)}, "does not suit input x"),
+        ({"x": (1, 4, 5, 6)}, "does not suit input 'x'"),
         ({"x": (1, 3, 0, 6)}, "below 1"),
     ],
 )

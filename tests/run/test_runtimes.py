@@ -72,7 +72,7 @@ def test_types_without_a_name() -> None:
 
 def test_the_reference_checks_its_inputs() -> None:
     runtime = ReferenceRuntime(parse(TEXT))
-    with pytest.raises(BadData, match=r"x takes float32\[2, 3\], not float32\[3, 2\]"):
+    with pytest.raises(BadData, match=r"'x' takes float32\[2, 3\], not float32\[3, 2\]"):
         runtime.run([X.T])
 
 

@@ -62,7 +62,7 @@ def input_shape(info: Any, asked: tuple[int, ...] | None) -> tuple[int, ...]:
         return _asked_shape(info.name, declared, asked)
     if declared is None:
         raise BadModel(
-            f"input {info.name} has no shape",
+            f"input '{info.name}' has no shape",
             hint=f"give it: --input-shape {info.name}:1,3,224,224",
         )
     sizes = [
@@ -78,7 +78,7 @@ def input_shape(info: Any, asked: tuple[int, ...] | None) -> tuple[int, ...]:
         ]
         example = ",".join("?" if s is None else str(s) for s in sizes)
         raise BadModel(
-            f"input {info.name} has unknown dimensions: {', '.join(unknown)}",
+            f"input '{info.name}' has unknown dimensions: {', '.join(unknown)}",
             hint=f"fix them: --input-shape {info.name}:{example} with numbers for the ?",
         )
     return tuple(s for s in sizes if s is not None)
@@ -86,7 +86,7 @@ def input_shape(info: Any, asked: tuple[int, ...] | None) -> tuple[int, ...]:
 
 def _asked_shape(name: str, declared: list[Any] | None, asked: tuple[int, ...]) -> tuple[int, ...]:
     if min(asked, default=1) < 1:
-        raise BadModel(f"--input-shape {list(asked)} of input {name} has a dimension below 1")
+        raise BadModel(f"--input-shape {list(asked)} of input '{name}' has a dimension below 1")
     if declared is None:
         return tuple(asked)
     sizes = [d.dim_value if d.HasField("dim_value") else None for d in declared]
@@ -98,7 +98,7 @@ def _asked_shape(name: str, declared: list[Any] | None, asked: tuple[int, ...]) 
     if len(sizes) != len(asked) or clash:
         shape = ",".join("?" if s is None else str(s) for s in sizes)
         raise BadModel(
-            f"--input-shape {list(asked)} does not suit input {name}, which is [{shape}]"
+            f"--input-shape {list(asked)} does not suit input '{name}', which is [{shape}]"
         )
     return tuple(asked)
 

@@ -28,5 +28,5 @@ def static_shape(
         return tuple(given)
     if shape is None or any(d is None or d < 0 for d in shape[1:]):
         said = "unknown" if shape is None else str(tuple(shape))
-        raise BadInput(f"the shape of input {name} is {said}", hint="--input-shape fixes it")
+        raise BadInput(f"the shape of input '{name}' is {said}", hint="--input-shape fixes it")
     return tuple(1 if d is None or d < 0 else int(d) for d in shape)
