@@ -73,7 +73,7 @@ def test_export_prints_the_report_it_writes(exported: Path) -> None:
     assert printed == written
     assert_report(written)
     assert written["fits"] is True
-    assert written["memory"]["timeline"][0].keys() == {"node", "live_bytes"}
+    assert written["memory"]["timeline"][0].keys() == {"node", "op", "live_bytes"}
     assert written["layers"][0].keys() >= {"node", "op", "macs", "weight_bytes", "sqnr_db"}
     assert written["latency"].keys() >= {"where", "kind", "value", "unit"}
     assert written["files"]["c"] is None

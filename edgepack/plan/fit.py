@@ -66,7 +66,8 @@ class Fit:
             "flash_budget_bytes": self.flash_budget_bytes,
             "peak_node": self.plan.peak_node,
             "timeline": [
-                {"node": point.node, "live_bytes": point.live_bytes} for point in self.plan.timeline
+                {"node": point.node, "op": point.op, "live_bytes": point.live_bytes}
+                for point in self.plan.timeline
             ],
             "banks": [bank.as_dict() for bank in self.banks],
         }

@@ -87,7 +87,7 @@ def _plan(
     alignment: int,
 ) -> MemoryPlan:
     live = live_bytes(aligned(buffers, alignment), len(nodes) + 1)
-    timeline = tuple(LivePoint(n.name, b) for n, b in zip(nodes, live[1:], strict=True))
+    timeline = tuple(LivePoint(n.name, b, n.op) for n, b in zip(nodes, live[1:], strict=True))
     return MemoryPlan(
         runtime=runtime,
         arena_bytes=arena_bytes,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class LivePoint:
-    """Bytes alive in the arena while `node` runs."""
+    """Bytes alive in the arena while `node` runs; `op` is its operator, as the planner names it."""
 
     node: str
     live_bytes: int
+    op: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

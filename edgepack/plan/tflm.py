@@ -219,7 +219,8 @@ def head_buffers(model: MicroModel, requests: Sequence[tuple[int, int]]) -> list
 
 def _timeline(model: MicroModel, buffers: Sequence[Buffer]) -> tuple[LivePoint, ...]:
     live = live_bytes(aligned(buffers, ALIGNMENT), len(model.ops) + 2)
-    return tuple(LivePoint(op.name, n) for op, n in zip(model.ops, live[1:-1], strict=True))
+    steps = zip(model.ops, live[1:-1], strict=True)
+    return tuple(LivePoint(op.name, nbytes, op.kind) for op, nbytes in steps)
 
 
 def _placements(buffers: Sequence[Buffer], allocation: Allocation) -> tuple[Placement, ...]:

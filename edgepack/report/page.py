@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edgepack.report.model import Report
 
+_RUNTIMES = {"tflite": "LiteRT", "tflm": "TensorFlow Lite Micro", "onnx": "ONNX Runtime"}
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
@@ -23,7 +25,36 @@ def render_page(report: Report) -> str:
     )
     peak = max((point["live_bytes"] for point in data["memory"]["timeline"]), default=0)
     template = environment.from_string(_TEMPLATE.read_text())
-    return template.render(r=data, ok=report.ok, worst=worst[:10], peak=peak)
+    return template.render(
+        r=data,
+        ok=report.ok,
+        worst=worst[:10],
+        peak=peak,
+        agreement=agreement_rows(report.agreement),
+    )
+
+
+def agreement_rows(agreement: Mapping[str, float | None]) -> list[tuple[str, str, str]]:
+    """The report's agreement in words: the runtimes compared, what was found, its value."""
+    rows = []
+    for key, value in agreement.items():
+        pair, figure = _split(key)
+        names = " vs ".join(_RUNTIMES.get(name, name) for name in pair.split("_vs_"))
+        words, show = _FIGURES.get(figure, (figure, str))
+        rows.append((names, words, "not measured" if value is None else show(value)))
+    return rows
+
+
+def _split(key: str) -> tuple[str, str]:
+    """`tflite_vs_onnx_max_lsb` as `tflite_vs_onnx` and `max_lsb`."""
+    for figure in _FIGURES:
+        if key.endswith(f"_{figure}"):
+            return key.removesuffix(f"_{figure}"), figure
+    return key, ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _bytes(value: float | None) -> str:
@@ -38,3 +69,12 @@ def _percent(value: float | None) -> str:
 
 def _count(value: float | None) -> str:
     return "not known" if value is None else f"{value:,}"
+
+
+_FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "max_lsb": ("largest difference, in steps", _number),
+    "within_1_lsb": ("outputs within one step", _percent),
+    "equal": ("outputs that are equal", _percent),
+    "max_abs": ("largest difference", _number),
+    "top1": ("samples with the same class", _percent),
+}

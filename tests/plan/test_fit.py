@@ -126,7 +126,7 @@ def test_code_without_a_figure_is_null():
     memory = found.as_dict()
     assert memory["flash_code_bytes"] is None
     assert memory["flash_bytes"] == KB + 100
-    assert memory["timeline"] == [{"node": "conv", "live_bytes": KB}]
+    assert memory["timeline"] == [{"node": "conv", "op": "", "live_bytes": KB}]
     assert memory["banks"][0]["name"] == "tcm"
 
 

@@ -21,12 +21,13 @@ from edgepack.report import (
     Requirement,
     SourceInfo,
 )
-from edgepack.report.page import render_page
+from edgepack.report.page import agreement_rows, render_page
 
 MEMORY = {
     "arena_bytes": 1000, "flash_bytes": 20000, "sram_budget_bytes": 5000,
     "flash_budget_bytes": 100000, "peak_node": "conv", "banks": [],
-    "timeline": [{"node": "conv", "live_bytes": 900}, {"node": "<dense>", "live_bytes": 100}],
+    "timeline": [{"node": "conv", "op": "CONV_2D", "live_bytes": 900},
+                 {"node": "<dense>", "live_bytes": 100}],
 }  # fmt: skip
 FULL = Report(
     edgepack="0.1.0",
@@ -109,3 +110,29 @@ def test_the_page_says_what_is_not_met() -> None:
     missed = dataclasses.replace(FULL, requirements=(Requirement("accuracy", "x", "0.1", False),))
     assert "Not all requirements are met" in render_page(missed)
     assert "All requirements are met" in render_page(FULL)
+
+
+ROWS = {
+    "tflite_vs_tflm_max_lsb": (1.0, ("LiteRT vs TensorFlow Lite Micro", "steps", "1")),
+    "tflite_vs_onnx_within_1_lsb": (0.999, ("LiteRT vs ONNX Runtime", "one step", "99.90%")),
+    "tflm_vs_onnx_equal": (0.5, ("TensorFlow Lite Micro vs ONNX Runtime", "equal", "50.00%")),
+    "tflite_vs_onnx_top1": (None, ("LiteRT vs ONNX Runtime", "same class", "not measured")),
+    "tflite_vs_onnx_max_abs": (0.25, ("LiteRT vs ONNX Runtime", "difference", "0.25")),
+}
+
+
+@pytest.mark.parametrize("key", ROWS)
+def test_agreement_in_words(key: str) -> None:
+    value, (runtimes, words, shown) = ROWS[key]
+    [row] = agreement_rows({key: value})
+    assert (row[0], row[2]) == (runtimes, shown)
+    assert words in row[1]
+
+
+def test_the_page_names_operators_and_runtimes() -> None:
+    agreeing = dataclasses.replace(FULL, agreement={"tflite_vs_tflm_max_lsb": 1.0})
+    page = render_page(agreeing)
+    assert "LiteRT vs TensorFlow Lite Micro" in page
+    assert "tflite_vs_tflm" not in page
+    assert "fixed point" in page
+    assert "CONV_2D" in page
