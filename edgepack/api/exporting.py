@@ -37,6 +37,7 @@ from edgepack.writers.onnx import write_onnx
 
 _LAYER_SAMPLES = 4
 _AGREEMENT_SAMPLES = 16
+_BUNDLE_SAMPLES = 8
 FILE_NAMES = {"tflite": "model.tflite", "onnx": "model.onnx"}
 
 
@@ -67,7 +68,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     opened, notes = _open(lowered, files, profile, wanted)
     report = _report(graph, lowered, files, profile, wanted, opened, notes)
     named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
-    samples = list(_inputs(lowered, wanted, _AGREEMENT_SAMPLES))
+    samples = list(_inputs(lowered, wanted, _BUNDLE_SAMPLES))
     with replaced_folder(Path(out)) as folder:
         for name, data in named.values():
             (folder / name).write_bytes(data)
@@ -162,8 +163,9 @@ def _judge(
         samples = load_samples(options.eval, specs, preprocess=options.preprocess)
         pairs: Iterator[tuple[Mapping[str, Array], int | None]]
         pairs = ((sample.inputs, sample.label) for sample in samples)
-    else:
-        pairs = ((sample, None) for sample in _inputs(lowered, options, _AGREEMENT_SAMPLES))
+    else:  # a file alone is only timed
+        count = _AGREEMENT_SAMPLES if reference or len(opened) > 1 else 1
+        pairs = ((sample, None) for sample in _inputs(lowered, options, count))
     return judge(opened, reference, pairs, notes, agreement=agreement)
 
 
