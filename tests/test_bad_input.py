@@ -410,6 +410,7 @@ def test_a_full_disk_behind_stdout() -> None:
 
 
 SLOW = """
+import time
 def samples():
     print("started", flush=True)
     time.sleep(60)

@@ -89,7 +89,7 @@ def test_notes_say_which_samples_were_used(exported: tuple[Path, Report], tmp_pa
     assert f"measured on {data}: 12 samples" in edgepack.validate(out, data).notes
     later = edgepack.validate(out).notes
     assert [note for note in later if note.startswith("measured on")] == [
-        "measured on the 12 samples in device/"
+        "measured on the 8 samples in device/"
     ]
 
 
