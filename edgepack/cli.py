@@ -178,9 +178,7 @@ def export(
     eval_data: Annotated[
         str | None, typer.Option("--eval", help="labelled data to measure accuracy on")
     ] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(help="0 to 1; below it exits with 1")
-    ] = None,
+    min_accuracy: MinAccuracy = None,
     max_drop: MaxDrop = None,
     allow_misfit: Annotated[
         bool, typer.Option("--allow-misfit", help="export even if it does not fit or run there")
@@ -213,9 +211,7 @@ def validate(
     on: Annotated[str, typer.Option(help="where to run: host")] = "host",
     preprocess: Preprocess = None,
     samples: Annotated[int | None, typer.Option(help="how many samples (default: all)")] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(help="0 to 1; below it exits with 1")
-    ] = None,
+    min_accuracy: MinAccuracy = None,
     max_drop: MaxDrop = None,
     threads: Threads = 2,
     as_json: AsJson = False,
