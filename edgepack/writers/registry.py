@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from edgepack.errors import Finding, InternalError, Unsupported
+from edgepack.errors import Finding, Unsupported
 from edgepack.ir import Graph, Node
+from edgepack.registry import Function, Registry
 
 Builder = TypeVar("Builder")
 Lower = Callable[[Node, Builder], None]
@@ -17,19 +18,11 @@ class Lowerings(Generic[Builder]):
 
     def __init__(self, format_name: str) -> None:
         self.format_name = format_name
-        self.table: dict[str, Lower[Builder]] = {}
+        self.table: Registry[Lower[Builder]] = Registry(f"{format_name} lowerings")
 
-    def __call__(self, *ops: str) -> Callable[[Lower[Builder]], Lower[Builder]]:
+    def __call__(self, *ops: str) -> Callable[[Function], Function]:
         """Decorator: this function lowers these operators."""
-
-        def register(function: Lower[Builder]) -> Lower[Builder]:
-            for op in ops:
-                if op in self.table:
-                    raise InternalError(f"{op} has two {self.format_name} lowerings")
-                self.table[op] = function
-            return function
-
-        return register
+        return self.table(*ops)
 
     def apply(self, graph: Graph, out: Builder) -> None:
         """Lower every node in order. Raises Unsupported listing all that have no lowering."""

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgepack.errors import InternalError
 from edgepack.ir import Array, DType, Graph, Node, Value
+from edgepack.registry import Registry
 
 Rule = Callable[[Graph, Node], bool]
 
 RULES: Final[dict[str, list[Rule]]] = {}
-ALTERNATIVES: Final[dict[str, Rule]] = {}
+ALTERNATIVES: Final[Registry[Rule]] = Registry("alternatives")
 
 
 def legalizes(*ops: str) -> Callable[[Rule], Rule]:
@@ -31,17 +31,7 @@ def legalizes(*ops: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def spells_out(*ops: str) -> Callable[[Rule], Rule]:
-    """Decorator: this rule replaces these operators for runtimes that lack their builtin."""
-
-    def register(rule: Rule) -> Rule:
-        for op in ops:
-            if op in ALTERNATIVES:
-                raise InternalError(f"{op} has two alternatives")
-            ALTERNATIVES[op] = rule
-        return rule
-
-    return register
+spells_out = ALTERNATIVES  # rules for runtimes that lack the operator's builtin
 
 
 class Maker:

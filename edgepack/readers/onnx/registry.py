@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from edgepack.errors import InternalError
+from edgepack.registry import Registry
 
 if TYPE_CHECKING:
     from edgepack.ir import Value
@@ -15,20 +15,9 @@ if TYPE_CHECKING:
 # the first output, or one value per output (None for one that it does not make).
 Reading = Callable[["Context", "Call"], "Value | Sequence[Value | None]"]
 
-READS: dict[str, Reading] = {}
+READS: Registry[Reading] = Registry("reading functions")
 
-
-def reads(*ops: str) -> Callable[[Reading], Reading]:
-    """Decorator: the function that reads these operators; `domain::Op` outside ONNX's own."""
-
-    def register(function: Reading) -> Reading:
-        for op in ops:
-            if op in READS:
-                raise InternalError(f"{op} has two reading functions")
-            READS[op] = function
-        return function
-
-    return register
+reads = READS  # the names are ONNX's own operators, or `domain::Op`
 
 
 def key(domain: str, op: str) -> str:

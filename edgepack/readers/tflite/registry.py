@@ -7,29 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepack.errors import BadModel, Finding, InternalError, Unsupported
+from edgepack.errors import BadModel, Finding, Unsupported
 from edgepack.ir import Array, DType, QuantParams, Value
 from edgepack.readers.tflite.records import Operator, Tensor
+from edgepack.registry import Registry
 from edgepack.schema import tflite as fmt
 
 if TYPE_CHECKING:
     from edgepack.readers.tflite.read import Reading
 
 Row = Callable[["OpView"], None]
-ROWS: dict[str, Row] = {}
+ROWS: Registry[Row] = Registry("TFLite rows")
 
-
-def reads(*builtins: str) -> Callable[[Row], Row]:
-    """Decorator: this row reads these builtin operators."""
-
-    def register(row: Row) -> Row:
-        for builtin in builtins:
-            if builtin in ROWS:
-                raise InternalError(f"{builtin} has two TFLite rows")
-            ROWS[builtin] = row
-        return row
-
-    return register
+reads = ROWS
 
 
 class OpView:

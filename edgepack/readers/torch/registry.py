@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from edgepack.errors import InternalError
 from edgepack.ir import Value
+from edgepack.registry import Registry
 
 if TYPE_CHECKING:
     from edgepack.readers.torch.call import Call
@@ -14,25 +14,9 @@ if TYPE_CHECKING:
 Result = Value | Sequence[Value]
 Read = Callable[["Call"], Result]
 
-Function = TypeVar("Function", bound=Read)
+READS: Registry[Read] = Registry("readers")
 
-READS: dict[str, Read] = {}
-
-
-def reads(*targets: str) -> Callable[[Function], Function]:
-    """Decorator: this function reads these operators.
-
-    A target is `aten.add` for every overload, or `aten.pow.Scalar` for one of them.
-    """
-
-    def register(function: Function) -> Function:
-        for target in targets:
-            if target in READS:
-                raise InternalError(f"{target} has two readers")
-            READS[target] = function
-        return function
-
-    return register
+reads = READS  # `aten.add` for every overload, or `aten.pow.Scalar` for one of them
 
 
 def find(target: str) -> Read | None:
