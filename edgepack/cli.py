@@ -51,6 +51,11 @@ AsJson = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print only errors")]
 Quantize = Annotated[str, typer.Option(help="auto, none, int8, dynamic or fp16")]
+PerTensor = Annotated[
+    bool, typer.Option("--per-tensor", help="one scale for all channels of a weight")
+]
+IoType = Annotated[str | None, typer.Option("--io", help="int8 or float inputs and outputs")]
+InputLayout = Annotated[str | None, typer.Option(help="nhwc, nchw or keep")]
 Data = Annotated[
     str | None,
     typer.Option(help=".npz (x, y), .npy, a folder of images, or module:generator"),
@@ -116,6 +121,7 @@ def targets(
 @app.command()
 def inspect(
     model: Model,
+    input_layout: InputLayout = None,
     input_shape: Shape = None,
     weights: Weights = None,
     trust: Trust = False,
@@ -125,7 +131,9 @@ def inspect(
     """Show operators, MACs, parameters and layers of a model."""
     from edgepack import api, terminal
 
-    found = api.inspect(model, input_shape=input_shape, weights=weights, trust=trust)
+    found = api.inspect(
+        model, input_layout=input_layout, input_shape=input_shape, weights=weights, trust=trust
+    )
     _show(as_json, quiet, found.to_dict(), lambda: terminal.inspection(found))
 
 
@@ -134,7 +142,9 @@ def check(
     model: Model,
     target: TargetId,
     quantize: Quantize = "auto",
-    io: Annotated[str | None, typer.Option(help="int8 or float inputs and outputs")] = None,
+    per_tensor: PerTensor = False,
+    io: IoType = None,
+    input_layout: InputLayout = None,
     input_shape: Shape = None,
     weights: Weights = None,
     trust: Trust = False,
@@ -145,8 +155,8 @@ def check(
     from edgepack import api
 
     report = api.check(
-        model, target, quantize=quantize, io=io, input_shape=input_shape, weights=weights,
-        trust=trust,
+        model, target, quantize=quantize, per_tensor=per_tensor, io=io,
+        input_layout=input_layout, input_shape=input_shape, weights=weights, trust=trust,
     )  # fmt: skip
     _finish(report, as_json, quiet)
 
@@ -166,14 +176,12 @@ def export(
     ] = False,
     input_range: InputRange = None,
     samples: Annotated[int | None, typer.Option(help="calibration samples (default 100)")] = None,
-    per_tensor: Annotated[
-        bool, typer.Option("--per-tensor", help="one scale for all channels of a weight")
-    ] = False,
+    per_tensor: PerTensor = False,
     range_method: Annotated[
         str, typer.Option(help="ranges of activations: auto, min-max, percentile or mse")
     ] = "auto",
-    io: Annotated[str | None, typer.Option(help="int8 or float inputs and outputs")] = None,
-    input_layout: Annotated[str | None, typer.Option(help="nhwc, nchw or keep")] = None,
+    io: IoType = None,
+    input_layout: InputLayout = None,
     preprocess: Preprocess = None,
     eval_data: Annotated[
         str | None, typer.Option("--eval", help="labelled data to measure accuracy on")
@@ -210,6 +218,9 @@ def validate(
     data: Data = None,
     on: Annotated[str, typer.Option(help="where to run: host")] = "host",
     preprocess: Preprocess = None,
+    input_range: Annotated[
+        str | None, typer.Option(help="LO,HI that the data should span; far from it is refused")
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="how many samples (default: all)")] = None,
     min_accuracy: MinAccuracy = None,
     max_drop: MaxDrop = None,
@@ -221,8 +232,8 @@ def validate(
     from edgepack import api
 
     report = api.validate(
-        folder, data, on, preprocess=preprocess, samples=samples, min_accuracy=min_accuracy,
-        max_drop=max_drop, threads=threads,
+        folder, data, on, preprocess=preprocess, input_range=input_range, samples=samples,
+        min_accuracy=min_accuracy, max_drop=max_drop, threads=threads,
     )  # fmt: skip
     _finish(report, as_json, quiet, folder)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import edgepack
 from edgepack.api.assess import compute_of, float_notes, memory_of, unsupported_on
-from edgepack.api.lower import Lowered, canonical, is_quantized, lower, tflite_file
+from edgepack.api.lower import Lowered, canonical, lower, scheme_of, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
 from edgepack.errors import BadInput, Finding, Unsupported
@@ -24,10 +24,11 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
     """The report on `model` as it would be on `target`, without the parts that need an export.
 
     A quantized model is judged as it is, a float one as the target's default quantization (or
-    `quantize=`) would make it. Raises what reading raises; a model that does not fit is not an
+    `quantize=`) would make it. Options: those of `export` that change what memory and operators the
+    model needs (`edgepack.api.options.TAKEN`). Raises what reading raises; a model that does not fit is not an
     error but `report.fits == False`.
     """
-    wanted = ExportOptions.of(options)
+    wanted = ExportOptions.of("check", options)
     profile = target if isinstance(target, Target) else load_target(target)
     source = read_source(model, wanted)
     lowered = _as_exported(source, profile, wanted)
@@ -45,7 +46,6 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
         unsupported=findings,
         layers=layer_infos(lowered.graph, {}, {}),
         requirements=fit_requirements(verdict, findings),
-        warnings=lowered.warnings,
         notes=(*notes_on(lowered, profile), *notes),
     )
 
@@ -74,7 +74,7 @@ def notes_on(lowered: Lowered, target: Target) -> tuple[str, ...]:
 
 
 def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:
-    if source.source.format == "tflite" and is_quantized(source):
+    if source.source.format == "tflite" and scheme_of(source, target, options) == "source":
         # Judged as it is: what is in the file goes to the device.
         io = "int8" if all(v.quant for v in source.inputs) else "float"
         kept = Quantization("source", "source", None, None, io)

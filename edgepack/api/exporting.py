@@ -50,7 +50,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     `allow_misfit`), BadInput, BadModel and BadData for what cannot be used. A model that does not
     fit (unless `allow_misfit`) or misses a requirement is exported, and `report.ok` is False.
     """
-    wanted = ExportOptions.of(options)
+    wanted = ExportOptions.of("export", options)
     wanted.require_labels_for_limits(wanted.eval, "--eval")
     profile = target if isinstance(target, Target) else load_target(target)
     refuse_strangers(Path(out).resolve())  # now rather than after all the work

@@ -56,8 +56,11 @@ class Inspection:
 
 
 def inspect(model: Any, **options: Any) -> Inspection:
-    """Read `model`, simplify it and tell what is in it. Raises what reading raises."""
-    wanted = ExportOptions.of(options)
+    """Read `model`, simplify it and tell what is in it.
+
+    Options: input_layout, input_shape, weights, trust. Raises what reading raises.
+    """
+    wanted = ExportOptions.of("inspect", options)
     graph = canonical(read_source(model, wanted), wanted.input_layout)
     layers = tuple(
         Layer(

@@ -1,4 +1,4 @@
-"""The options of an export, as the command line and the Python API name them."""
+"""The options of every command, as the command line and the Python API name them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edgepack.errors import BadInput
 from edgepack.preprocess import parse_preprocess
@@ -14,6 +14,16 @@ from edgepack.quantize.options import METHODS, SCHEMES
 from edgepack.readers.options import ReadOptions
 
 FORMATS = ("tflite", "onnx")
+_READING = ("input_shape", "weights", "trust")
+# What each command takes beside its own arguments; `export` takes every option.
+TAKEN: Final[Mapping[str, tuple[str, ...]]] = {
+    "load": _READING,
+    "inspect": ("input_layout", *_READING),
+    "check": ("quantize", "per_tensor", "io", "input_layout", *_READING),
+    "validate": (
+        "preprocess", "input_range", "samples", "min_accuracy", "max_drop", "threads",
+    ),
+}  # fmt: skip
 ShapeLike = str | Sequence[int] | Mapping[str, Sequence[int]] | None
 
 
@@ -21,7 +31,7 @@ ShapeLike = str | Sequence[int] | Mapping[str, Sequence[int]] | None
 class ExportOptions:
     """What `export` may be told; each field is a command-line option of the same name.
 
-    Raises BadInput for a value that is not one of those allowed, naming them.
+    Other commands take some of them (`TAKEN`), the rest keep their defaults there. Raises BadInput for a value that is not one of those allowed, naming them.
     """
 
     formats: str | Sequence[str] | None = None
@@ -61,12 +71,14 @@ class ExportOptions:
             raise BadInput("--data-free and --calibration exclude each other")
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> ExportOptions:
-        """Options from keyword arguments. Raises TypeError for a name that does not exist."""
-        known = {field.name for field in fields(cls)}
-        unknown = set(options) - known
+    def of(cls, command: str, options: Mapping[str, Any]) -> ExportOptions:
+        """Options from keyword arguments. Raises TypeError for one that `command` does not take."""
+        known = TAKEN.get(command, tuple(field.name for field in fields(cls)))
+        unknown = sorted(set(options) - set(known))
         if unknown:
-            raise TypeError(f"unknown option {', '.join(sorted(unknown))}; known: {sorted(known)}")
+            raise TypeError(
+                f"{command}() takes no option {', '.join(unknown)}; it takes {', '.join(known)}"
+            )
         return cls(**options)
 
     def format_list(self, default: Iterable[str]) -> tuple[str, ...]:

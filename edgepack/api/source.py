@@ -45,5 +45,8 @@ def _refuse_nothing(graph: Graph) -> None:
 
 
 def load(model: Any, **options: Any) -> Graph:
-    """Read `model` into a graph as it is written, before any pass."""
-    return read_source(model, ExportOptions.of(options))
+    """Read `model` into a graph as it is written, before any pass.
+
+    Options: input_shape, weights, trust.
+    """
+    return read_source(model, ExportOptions.of("load", options))

@@ -35,7 +35,7 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     Options: preprocess, input_range, samples, min_accuracy, max_drop, threads. The folder's report
     is rewritten. Raises BadInput for a folder that no export wrote or that is damaged.
     """
-    wanted = ExportOptions.of(options)
+    wanted = ExportOptions.of("validate", options)
     wanted.require_labels_for_limits(data, "--data")
     if on not in PLACES:
         raise BadInput(f"--on {on} is not available", hint=f"one of: {', '.join(PLACES)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 
 import edgepack
 import edgepack.api
+from edgepack import cli
 from edgepack.api import ExportOptions
+from edgepack.api.options import TAKEN
 from edgepack.errors import BadInput, BadModel
 from edgepack.profiles import load_target
 from edgepack.report import Report
@@ -107,9 +110,30 @@ def test_targets_by_name_or_as_objects() -> None:
     assert edgepack.check(net(), profile).to_dict() == edgepack.check(net(), TARGET).to_dict()
 
 
-def test_an_option_that_does_not_exist() -> None:
-    with pytest.raises(TypeError, match="no_such_option"):
-        edgepack.check(net(), TARGET, no_such_option=1)
+@pytest.mark.parametrize("command", ["load", "inspect", "check", "export", "validate"])
+def test_options_that_do_nothing_are_refused(command: str, tmp_path: Path) -> None:
+    others = {"load": "input_layout", "inspect": "io", "check": "samples", "validate": "quantize"}
+    arguments: dict[str, tuple[Any, ...]] = {
+        "check": (net(), TARGET), "export": (net(), TARGET, tmp_path), "validate": (tmp_path,),
+    }  # fmt: skip
+    for name in ("no_such_option", others.get(command, "on")):
+        with pytest.raises(TypeError, match=f"{command}\\(\\) takes no option {name}"):
+            getattr(edgepack, command)(*arguments.get(command, (net(),)), **{name: None})
+
+
+def test_the_command_line_takes_what_the_calls_take() -> None:
+    arguments = {"model", "target", "out", "folder", "data", "on", "as_json", "quiet"}
+    for command in ("inspect", "check", "export", "validate"):
+        options = inspect.signature(getattr(cli, command)).parameters.keys() - arguments
+        everything = tuple(f.name for f in dataclasses.fields(ExportOptions))
+        names = {"eval" if name == "eval_data" else name for name in options}
+        assert names == set(TAKEN.get(command, everything)), command
+
+
+def test_a_check_of_what_is_quantized_takes_no_scheme(tmp_path: Path) -> None:
+    edgepack.export(save_onnx(tmp_path), TARGET, tmp_path / "out", calibration=X)
+    with pytest.raises(BadInput, match="quantized already"):
+        edgepack.check(tmp_path / "out" / "model.tflite", TARGET, quantize="fp16")
 
 
 def test_check_of_a_quantized_file_judges_it_as_it_is(tmp_path: Path) -> None:
