@@ -25,8 +25,8 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
 
     A quantized model is judged as it is, a float one as the target's default quantization (or
     `quantize=`) would make it. Options: those of `export` that change what memory and operators the
-    model needs (`edgepack.api.options.TAKEN`). Raises what reading raises; a model that does not fit is not an
-    error but `report.fits == False`.
+    model needs (`edgepack.api.options.TAKEN`). Raises what reading raises; a model that does not
+    fit is not an error but `report.fits == False`.
     """
     wanted = ExportOptions.of("check", options)
     profile = target if isinstance(target, Target) else load_target(target)

@@ -31,7 +31,8 @@ ShapeLike = str | Sequence[int] | Mapping[str, Sequence[int]] | None
 class ExportOptions:
     """What `export` may be told; each field is a command-line option of the same name.
 
-    Other commands take some of them (`TAKEN`), the rest keep their defaults there. Raises BadInput for a value that is not one of those allowed, naming them.
+    Other commands take some of them (`TAKEN`), the rest keep their defaults there. Raises BadInput
+    for a value that is not one of those allowed, naming them.
     """
 
     formats: str | Sequence[str] | None = None
