@@ -47,8 +47,7 @@ EVERYWHERE = {
 
 BY_ROUTE: dict[str, dict[str, str]] = {
     "reference": {},
-    "tflite": _test("TFLite's operators on bits take 32 of them at most",
-                    "bitwise_and_ui64_bcast_3v1d bitwise_or_ui64_bcast_3v1d"),
+    "tflite": {},
     "onnx": {},
 }  # fmt: skip
 

@@ -200,8 +200,20 @@ def fits_32_bits(value: Value) -> bool:
 def cast(make: Maker, value: Value, dtype: DType) -> Value:
     """`value` as another type; CAST does not know uint64, BITCAST does."""
     if value.dtype is U64:
-        value = make("Bitcast", value, attrs={"to": str(I64)})
+        value = signed(make, value)
     return value if value.dtype is dtype else make("Cast", value, attrs={"to": str(dtype)})
+
+
+def signed(make: Maker, value: Value) -> Value:
+    """The bits of a uint64 value as int64.
+
+    Never by a BITCAST of a BITCAST: LiteRT lets those share one buffer, and writes over it while
+    it is still read.
+    """
+    node = value.producer
+    if node is not None and node.op == "Bitcast" and node.input(0).dtype is I64:
+        return node.input(0)
+    return make("Bitcast", value, attrs={"to": str(I64)})
 
 
 def _typed_inputs(node: Node) -> tuple[int, ...]:

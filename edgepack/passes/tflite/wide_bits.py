@@ -12,7 +12,7 @@ import numpy as np
 
 from edgepack.ir import DType, Graph, Node, Value
 from edgepack.passes.match import supersede
-from edgepack.passes.tflite.dtypes import fits_32_bits
+from edgepack.passes.tflite.dtypes import fits_32_bits, signed
 from edgepack.passes.tflite.rules import Maker, legalizes
 
 _I32, _I64, _U64, _F32 = DType.INT32, DType.INT64, DType.UINT64, DType.FLOAT32
@@ -48,7 +48,10 @@ def right_shift(graph: Graph, node: Node) -> bool:
     make = Maker(graph, node)
     a, b = (_signed(make, v) for v in node.present_inputs)
     by_all = b.data is None or not ((b.data >= 0) & (b.data <= _LAST)).all()
-    b = make("Minimum", make("Maximum", b, make.constant(0, _I64)), make.constant(64, _I64))
+    none = make.constant(0, _I64)
+    if node.output.dtype is _U64 and by_all:  # numbers of 2 ** 63 or more look negative
+        b = make("Where", make("Less", b, none), make.constant(64, _I64), b)
+    b = make("Minimum", make("Maximum", b, none), make.constant(64, _I64))
     near = make("Minimum", b, make.constant(_LAST, _I64))
     powers = make.constant([1 << i for i in range(_LAST + 1)], _I64)
     lost = make("FloorMod", a, make("Gather", powers, near, attrs={"axis": 0}))
@@ -58,7 +61,6 @@ def right_shift(graph: Graph, node: Node) -> bool:
     for word in _words(make, make("Sub", a, lost)):
         part = _cast(make, make("Mul", _cast(make, word, _F32), share), _I64)
         total = part if total is None else make("Add", total, part)
-    none = make.constant(0, _I64)
     negative = make("Less", a, none)
     if by_all:
         sign = make("Where", negative, make.constant(-1, _I64), none)
@@ -82,7 +84,7 @@ def _signed(make: Maker, value: Value) -> Value:
         return value
     if value.data is not None:
         return make.graph.constant(value.data.view(np.int64), value.name)
-    return make("Bitcast", value, attrs={"to": str(_I64)})
+    return signed(make, value)
 
 
 def _words(make: Maker, value: Value) -> list[Value]:
