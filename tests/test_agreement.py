@@ -20,7 +20,7 @@ from edgepack.ir import DType, Graph
 from edgepack.ir.text import parse
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.legalize_tflite import legalize_tflite
-from edgepack.quantize.integer import quantize_integer
+from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.readers.load import load_graph
 from edgepack.readers.options import ReadOptions
@@ -72,7 +72,7 @@ def model(name: str) -> Graph:
 def quantized_here(graph: Graph, samples: list[np.ndarray]) -> Graph:
     legalize_tflite(graph)
     seen = calibrate(graph, [[x] for x in samples])
-    quantize_integer(graph, seen, QuantizeOptions())
+    quantize_nearest(graph, seen, QuantizeOptions())
     return graph
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ import edgepack
 from edgepack.api.options import ExportOptions
 from edgepack.data import Samples, load_samples
 from edgepack.errors import BadInput
-from edgepack.ir import Array, DType, Graph, Node, Value
+from edgepack.ir import Array, DType, Graph, Node, Value, row
 from edgepack.passes.layout import choose_io, to_layout
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.manager import run_pass
@@ -21,8 +21,9 @@ from edgepack.passes.pipeline import optimize
 from edgepack.passes.tflite.flatten import flatten_into_dense
 from edgepack.profiles import Target
 from edgepack.quantize.float_weights import halve_weights, quantize_dynamic
-from edgepack.quantize.integer import quantize_integer
-from edgepack.quantize.options import QuantizeOptions
+from edgepack.quantize.integer import quantize_nearest
+from edgepack.quantize.options import INTEGER_SCHEMES, Precision, QuantizeOptions
+from edgepack.quantize.plan import HasKernel
 from edgepack.report import Quantization
 from edgepack.run.observe import calibrate
 from edgepack.validation.interface import Interface, Side
@@ -90,8 +91,8 @@ def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) ->
     legalize_tflite(lowered, lambda builtin, dtype: target.supports(builtin, str(dtype)))
     if scheme == "source":
         return Lowered(None, lowered, lowered, _kept(lowered), _samples(graph, options))
-    if scheme == "int8":
-        return _integer(lowered, target, options)
+    if scheme in INTEGER_SCHEMES:
+        return _integer(lowered, target, options, scheme)
     result, portable = lowered.copy(), graph.copy()
     for each in (result, portable):
         if scheme == "fp16":
@@ -150,7 +151,7 @@ def _samples(graph: Graph, options: ExportOptions) -> Samples | None:
     return load_samples(options.calibration, specs, preprocess=options.preprocess, limit=limit)
 
 
-def _integer(real: Graph, target: Target, options: ExportOptions) -> Lowered:
+def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
     warnings = []
     if samples is None:
@@ -160,34 +161,37 @@ def _integer(real: Graph, target: Target, options: ExportOptions) -> Lowered:
         interface = Interface.of(real)
         data = (interface.feed(sample.inputs, "graph") for sample in samples)
     seen = calibrate(real, data, threads=options.threads)
-    wanted = _quantize_options(target, options)
+    wanted = _quantize_options(target, options, scheme)
     graph = real.copy()
-    plan = quantize_integer(graph, seen, wanted, has_kernel=_has_kernel(target))
+    plan = quantize_nearest(graph, seen, wanted, _has_kernel(target))
     if samples is not None:
         warnings.extend(samples.warnings)
     quantization = Quantization(
-        "int8",
+        scheme,
         "data-free" if samples is None else "calibration",
         None if samples is None else len(samples),
         wanted.per_channel,
-        "int8" if wanted.io_dtype is DType.INT8 else "float",
+        "int8" if wanted.integer_io else "float",
     )
     return Lowered(real, graph, graph, quantization, samples, plan.methods, tuple(warnings))
 
 
-def _quantize_options(target: Target, options: ExportOptions) -> QuantizeOptions:
-    io = options.io or target.io
+def _quantize_options(target: Target, options: ExportOptions, scheme: str) -> QuantizeOptions:
     return QuantizeOptions(
+        precision=INTEGER_SCHEMES[scheme],
         per_channel=not options.per_tensor,
         method=options.range_method,
         correct_bias=options.calibration is not None,  # mean inputs of noise would be guesses
-        io_dtype=DType.INT8 if io == "int8" else DType.FLOAT32,
+        integer_io=(options.io or target.io) == "int8",
     )
 
 
-def _has_kernel(target: Target) -> Callable[[Node], bool]:
-    def has_kernel(node: Node) -> bool:
-        return all(target.supports(name, "int8") for name in builtins_of(node))
+def _has_kernel(target: Target) -> HasKernel:
+    def has_kernel(node: Node, precision: Precision) -> bool:
+        dtype = str(precision.activations)
+        if row(node.op).quant.weight is not None and precision.weights is DType.INT4:
+            dtype = "w4a8"
+        return all(target.supports(name, dtype) for name in builtins_of(node))
 
     return has_kernel
 

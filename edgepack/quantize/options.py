@@ -1,31 +1,52 @@
-"""What a user may say about quantization."""
+"""What may be said about quantization: schemes, and the precision of each layer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from edgepack.ir import DType
 
-SCHEMES: Final = ("auto", "none", "int8", "dynamic", "fp16")
 METHODS: Final = ("auto", "min-max", "percentile", "mse")
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """What a node computes with: the types of its activations and of its weights."""
+
+    activations: DType = DType.INT8
+    weights: DType = DType.INT8
+
+
+# Full-integer schemes: the precision that every node gets that has such a kernel.
+INTEGER_SCHEMES: Final[Mapping[str, Precision]] = {
+    "int8": Precision(),
+    "int16x8": Precision(DType.INT16, DType.INT8),
+    "w4a8": Precision(DType.INT8, DType.INT4),
+}
+SCHEMES: Final = ("auto", "none", *INTEGER_SCHEMES, "dynamic", "fp16")
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizeOptions:
     """How to quantize to integers.
 
-    `activations` and `weights` are storage types; `per_channel` holds for convolutions,
-    `per_channel_dense` for fully connected layers (older runtimes take one scale there);
-    `method` chooses the ranges of activations; `correct_bias` puts back the mean output that
-    rounding the weights shifts; `io_dtype` is the type of the model's real inputs and outputs,
-    FLOAT32 to keep them real.
+    `precision` is every node's but for those named in `layers`, where None keeps a node in float;
+    `per_channel` holds for convolutions, `per_channel_dense` for fully connected layers (older
+    runtimes take one scale there); `method` chooses the ranges of activations; `correct_bias` puts
+    back the mean output that rounding the weights shifts; `integer_io`: the model takes and gives
+    integers, not real numbers.
     """
 
-    activations: DType = DType.INT8
-    weights: DType = DType.INT8
+    precision: Precision = Precision()
+    layers: Mapping[str, Precision | None] = field(default_factory=dict)
     per_channel: bool = True
     per_channel_dense: bool = False
     method: str = "auto"
     correct_bias: bool = True
-    io_dtype: DType = DType.INT8
+    integer_io: bool = True
+
+    def precision_of(self, node: str) -> Precision | None:
+        """The precision asked for at the node of this name; None for float."""
+        return self.layers.get(node, self.precision)

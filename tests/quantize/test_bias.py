@@ -7,7 +7,7 @@ from edgepack import kernels
 from edgepack.ir import DType
 from edgepack.ir.text import parse
 from edgepack.quantize.bias import bias_shift
-from edgepack.quantize.integer import quantize_integer
+from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.quantize.weights import quantize_weights, weight_params
 from edgepack.run.observe import calibrate
@@ -60,8 +60,8 @@ def test_the_shift_ends_up_in_the_bias(case):
     graph = parse(CASES[case])
     seen = calibrate(graph, samples_of(graph))
     corrected, plain = graph.copy(), graph.copy()
-    quantize_integer(corrected, seen, QuantizeOptions())
-    quantize_integer(plain, seen, QuantizeOptions(correct_bias=False))
+    quantize_nearest(corrected, seen, QuantizeOptions())
+    quantize_nearest(plain, seen, QuantizeOptions(correct_bias=False))
     assert plain.nodes[0].optional(2) is None
     bias, weight = corrected.nodes[0].input(2), corrected.nodes[0].input(1)
     wanted = bias_shift(graph.nodes[0], weight.const, weight.quant, seen["x"].mean)

@@ -7,7 +7,7 @@ from edgepack.errors import BadData
 from edgepack.ir import DType
 from edgepack.ir.check import check
 from edgepack.ir.text import parse
-from edgepack.quantize.integer import quantize_integer
+from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.observe import calibrate
@@ -82,7 +82,7 @@ def quantized(text, io=DType.FLOAT32, **options):
     ]
     seen = calibrate(graph, samples)
     result = graph.copy()
-    quantize_integer(result, seen, QuantizeOptions(io_dtype=io, **options))
+    quantize_nearest(result, seen, QuantizeOptions(integer_io=io is DType.INT8, **options))
     check(result)
     return graph, result, samples
 
@@ -140,7 +140,7 @@ def test_nodes_without_a_kernel_stay_float():
     graph = parse(CASES["residual"])
     seen = calibrate(graph, [[np.ones((1, 6, 6, 4), np.float32)]])
     options = QuantizeOptions()
-    quantize_integer(graph, seen, options, has_kernel=lambda node: node.op != "Add")
+    quantize_nearest(graph, seen, options, lambda node, precision: node.op != "Add")
     check(graph)
     (add,) = graph.nodes_of("Add")
     assert add.output.dtype is DType.FLOAT32
@@ -149,4 +149,4 @@ def test_nodes_without_a_kernel_stay_float():
 def test_values_that_calibration_did_not_see_are_named():
     graph = parse(CASES["residual"])
     with pytest.raises(BadData, match="no data at x"):
-        quantize_integer(graph, {}, QuantizeOptions())
+        quantize_nearest(graph, {}, QuantizeOptions())
