@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from edgepack.api.lower import canonical
+from edgepack.calibrate.collect import collect
 from edgepack.ir import DType, Graph
 from edgepack.ir.text import parse
 from edgepack.passes.legalize_onnx import legalize_onnx
@@ -25,7 +26,6 @@ from edgepack.quantize.options import QuantizeOptions
 from edgepack.readers.load import load_graph
 from edgepack.readers.options import ReadOptions
 from edgepack.run.litert import LiteRTRuntime
-from edgepack.run.observe import calibrate
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.run.tflm import TflmRuntime
@@ -71,7 +71,7 @@ def model(name: str) -> Graph:
 
 def quantized_here(graph: Graph, samples: list[np.ndarray]) -> Graph:
     legalize_tflite(graph)
-    seen = calibrate(graph, [[x] for x in samples])
+    seen = collect(graph, [[x] for x in samples])
     quantize_nearest(graph, seen, QuantizeOptions())
     return graph
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import edgepack
 from edgepack.api.options import ExportOptions
+from edgepack.calibrate.collect import collect
 from edgepack.data import Samples, load_samples
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph, Node, Value, row
@@ -25,7 +26,6 @@ from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import INTEGER_SCHEMES, Precision, QuantizeOptions
 from edgepack.quantize.plan import HasKernel
 from edgepack.report import Quantization
-from edgepack.run.observe import calibrate
 from edgepack.validation.interface import Interface, Side
 from edgepack.writers.tflite import write_tflite
 from edgepack.writers.tflite.names import builtins_of
@@ -160,7 +160,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     else:
         interface = Interface.of(real)
         data = (interface.feed(sample.inputs, "graph") for sample in samples)
-    seen = calibrate(real, data, threads=options.threads)
+    seen = collect(real, data, threads=options.threads)
     wanted = _quantize_options(target, options, scheme)
     graph = real.copy()
     plan = quantize_nearest(graph, seen, wanted, _has_kernel(target))

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from edgepack import kernels
+from edgepack.calibrate.collect import collect
 from edgepack.ir import DType
 from edgepack.ir.text import parse
 from edgepack.quantize.bias import bias_shift
 from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.quantize.weights import quantize_weights, weight_params
-from edgepack.run.observe import calibrate
 
 CASES = {
     "convolution with borders": """
@@ -58,7 +58,7 @@ def test_shift_is_the_mean_difference(case):
 @pytest.mark.parametrize("case", CASES)
 def test_the_shift_ends_up_in_the_bias(case):
     graph = parse(CASES[case])
-    seen = calibrate(graph, samples_of(graph))
+    seen = collect(graph, samples_of(graph))
     corrected, plain = graph.copy(), graph.copy()
     quantize_nearest(corrected, seen, QuantizeOptions())
     quantize_nearest(plain, seen, QuantizeOptions(correct_bias=False))

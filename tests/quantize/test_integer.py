@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgepack.calibrate.collect import collect
 from edgepack.errors import BadData
 from edgepack.ir import DType
 from edgepack.ir.check import check
@@ -10,7 +11,6 @@ from edgepack.ir.text import parse
 from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.run.litert import LiteRTRuntime
-from edgepack.run.observe import calibrate
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.validation.compare import sqnr_db
 from edgepack.validation.interface import Interface
@@ -80,7 +80,7 @@ def quantized(text, io=DType.FLOAT32, **options):
     samples = [
         [rng.standard_normal(v.shape).astype(np.float32) for v in graph.inputs] for _ in range(40)
     ]
-    seen = calibrate(graph, samples)
+    seen = collect(graph, samples)
     result = graph.copy()
     quantize_nearest(result, seen, QuantizeOptions(integer_io=io is DType.INT8, **options))
     check(result)
@@ -138,7 +138,7 @@ def test_only_float_operators_are_fenced():
 
 def test_nodes_without_a_kernel_stay_float():
     graph = parse(CASES["residual"])
-    seen = calibrate(graph, [[np.ones((1, 6, 6, 4), np.float32)]])
+    seen = collect(graph, [[np.ones((1, 6, 6, 4), np.float32)]])
     options = QuantizeOptions()
     quantize_nearest(graph, seen, options, lambda node, precision: node.op != "Add")
     check(graph)

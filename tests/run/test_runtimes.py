@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from edgepack.calibrate.collect import collect
 from edgepack.errors import BadData, BadModel, Unsupported
 from edgepack.ir import Graph
 from edgepack.ir.text import parse
 from edgepack.run.base import Runtime, dtype_named
 from edgepack.run.litert import LiteRTRuntime
-from edgepack.run.observe import Observer, calibrate
+from edgepack.run.observe import Observer
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.run.tflm import TflmRuntime
@@ -93,7 +94,7 @@ def test_an_observer_sees_every_value() -> None:
 
 
 def test_calibration_sees_the_extremes() -> None:
-    table = calibrate(parse(TEXT), ([x] for x in (X, X * 3)))
+    table = collect(parse(TEXT), ([x] for x in (X, X * 3)))
     assert (table["x"].low, table["x"].high) == (X.min() * 3, X.max() * 3)
     assert table["y"].count == 16
 
@@ -103,4 +104,4 @@ def test_calibration_refuses_what_no_scale_holds(value: float) -> None:
     broken = X.copy()
     broken[0, 0] = value
     with pytest.raises(BadModel, match="value x becomes"):
-        calibrate(parse(TEXT), [[X], [broken]])
+        collect(parse(TEXT), [[X], [broken]])

@@ -1,0 +1,44 @@
+"""Statistics of every value of a float graph, from samples that stream through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from edgepack.errors import BadModel
+from edgepack.ir import Array, Graph, row
+from edgepack.quantize.statistics import Statistics
+from edgepack.run.observe import Observer
+
+_LARGEST: Final = 1e30  # beyond it, sums and squares of float32 overflow
+
+
+def collect(
+    graph: Graph, samples: Iterable[Sequence[Array]], *, threads: int = 2
+) -> Mapping[str, Statistics]:
+    """Statistics of every real value over the samples (one sequence of input arrays each).
+
+    Mean arrays are kept of what layers with weights read: bias correction wants them. The samples
+    are streamed: memory does not grow with their number. Raises BadModel for values that leave the
+    range of numbers: no scale holds them.
+    """
+    observer = Observer(graph, threads=threads)
+    weighted = {n.input(0).name for n in graph.nodes if row(n.op).quant.weight is not None}
+    table: dict[str, Statistics] = {}
+    for inputs in samples:
+        for name, array in observer.run(inputs).items():
+            if array.dtype.kind == "f":
+                _refuse_overflow(name, array)
+                seen = table.setdefault(name, Statistics())
+                seen.update(array, keep_mean=name in weighted)
+    return table
+
+
+def _refuse_overflow(name: str, array: Array) -> None:
+    if array.size and not np.abs(array).max() < _LARGEST:  # NaN is not less either
+        raise BadModel(
+            f"the value {name} becomes NaN, infinite or beyond {_LARGEST:g}: no scale holds it",
+            hint="the weights may be damaged; masks can use -1e4 in the place of -infinity",
+        )
