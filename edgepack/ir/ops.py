@@ -282,6 +282,9 @@ OPS: Final[Mapping[str, Op]] = {
 }  # fmt: skip
 
 
+_PLAIN: Final = frozenset({bool, int, float, str})
+
+
 def row(op: str) -> Op:
     """The table's row for `op`; raises InternalError when there is none."""
     if op not in OPS:
@@ -304,6 +307,8 @@ def complete_attrs(op: str, attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 def frozen(value: Any) -> Any:
     """Plain Python numbers and tuples out of lists, tuples, arrays and numpy scalars."""
+    if type(value) in _PLAIN:  # nearly all, and the checker asks often
+        return value
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,14 +18,15 @@ _SMALL_BYTES: Final = 16384
 _SAMPLED: Final = 64  # elements to compare before all of them
 
 
-def fold_constants(graph: Graph) -> int:
+def fold_constants(graph: Graph, ops: Sequence[str] = ()) -> int:
     """Compute the nodes whose inputs are all constant, and those that make no elements at all.
 
-    f(constants) = constant. Declines where the result would be much larger than its inputs (a
-    BroadcastTo or Tile of a small constant) and where no reference kernel exists.
+    f(constants) = constant; of the operators `ops` only, if there are any. Declines where the
+    result would be much larger than its inputs (a BroadcastTo or Tile of a small constant) and
+    where no reference kernel exists.
     """
     folded = 0
-    for node in live(graph):
+    for node in live(graph, *ops):
         if _is_copy(graph, node):
             continue
         if all(not out.size for out in node.outputs):

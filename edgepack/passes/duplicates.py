@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from edgepack.ir import Graph, Node, Value
 from edgepack.passes.match import (
@@ -16,11 +16,14 @@ from edgepack.passes.match import (
 )
 
 
-def eliminate_common_subexpressions(graph: Graph) -> int:
-    """Equal operators with equal inputs compute once; count the removed nodes."""
+def eliminate_common_subexpressions(graph: Graph, ops: Sequence[str] = ()) -> int:
+    """Equal operators with equal inputs compute once; count the removed nodes.
+
+    Looks at the operators `ops` only, if there are any.
+    """
     first: dict[Hashable, Node] = {}
     count = 0
-    for node in live(graph):
+    for node in live(graph, *ops):
         twin = first.setdefault(_key(node), node)
         if twin is node:
             continue
@@ -36,9 +39,8 @@ def eliminate_common_subexpressions(graph: Graph) -> int:
 
 
 def _key(node: Node) -> Hashable:
-    inputs = tuple(None if v is None else id(v) for v in node.inputs)
     attrs = tuple(sorted((k, repr(v)) for k, v in node.attrs.items()))
-    return node.op, inputs, attrs, tuple((v.dtype, v.quant) for v in node.outputs)
+    return node.op, node.inputs, attrs, tuple((v.dtype, v.quant) for v in node.outputs)
 
 
 def cancel_splits(graph: Graph) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from edgepack.ir import Graph, Node, Value
+from edgepack.passes.layout_perm import compose, identity, moved_quant
 from edgepack.passes.match import (
     bypass,
     declined,
@@ -18,14 +19,14 @@ from edgepack.passes.match import (
 )
 
 
-def remove_identities(graph: Graph) -> int:
-    """Remove the nodes whose output equals their input; count them.
+def remove_identities(graph: Graph, ops: Sequence[str] = ()) -> int:
+    """Remove the nodes (of `ops`, if there are any) whose output equals their input; count them.
 
     Declines where the output has other quantization parameters (it then requantizes), and where the
     output of the graph would become an input or a constant.
     """
     count = 0
-    for node in live(graph, *_IDENTITY):
+    for node in live(graph, *(ops or _IDENTITY)):
         x = _IDENTITY[node.op](node)
         if x is None or x.shape != node.output.shape or x.dtype is not node.output.dtype:
             continue
@@ -73,7 +74,7 @@ def _single_window(node: Node) -> bool:
 
 _IDENTITY: Final[dict[str, Callable[[Node], Value | None]]] = {
     "Reshape": _input_if(_always),  # shapes are compared by the caller
-    "Transpose": _input_if(lambda n: tuple(n.attrs["perm"]) == tuple(range(n.output.rank))),
+    "Transpose": _input_if(lambda n: n.attrs["perm"] == identity(n.output.rank)),
     "Slice": _input_if(_whole_slice),
     "Pad": _input_if(lambda n: not any(map(any, n.attrs["pads"]))),
     "Concat": _input_if(lambda n: len(n.inputs) == 1),
@@ -140,14 +141,19 @@ def _into_reduction(graph: Graph, node: Node) -> bool:
 
 
 def merge_transposes(graph: Graph) -> int:
-    """Transpose(Transpose(x, p), q) = Transpose(x, p[q])."""
+    """Transpose(Transpose(x, p), q) = Transpose(x, p[q]), or x where that moves nothing."""
     count = 0
     for node in live(graph, "Transpose"):
         before = producer(node.input(0), "Transpose")
-        if before is None or before.input(0).quant != node.output.quant:
+        if before is None:
             continue
-        perm = tuple(before.attrs["perm"][q] for q in node.attrs["perm"])
-        supersede(graph, node.output, "Transpose", [before.input(0)], {"perm": perm})
+        x, perm = before.input(0), compose(before.attrs["perm"], node.attrs["perm"])
+        if moved_quant(x.quant, perm) != node.output.quant:
+            continue
+        if perm == identity(len(perm)) and may_take_over(graph, node.output, x):
+            bypass(graph, node.output, x)
+        else:
+            supersede(graph, node.output, "Transpose", [x], {"perm": perm})
         count += 1
     return count
 

@@ -2,27 +2,22 @@
 
 Spatial operators of the other layout are put between transposes; `layout_region` then finds which
 nodes to compute on the other side of them, `layout_rules` says how each operator changes by that,
-and `layout_clean` cancels what meets. A network of convolutions ends with no transpose at all.
+and what meets cancels. A network of convolutions ends with no transpose at all.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from edgepack.ir import Graph, Node, Value
 from edgepack.ir.shapes import NCHW, NHWC
-from edgepack.passes.layout_clean import (
-    clean_transposes,
-    constant_like,
-    drop_identity_reshapes,
-    merge_reshapes,
-    moved_quant,
-    turn_transposes_of_ones_to_reshapes,
-)
+from edgepack.passes.constants import constant_like, fold_constants
+from edgepack.passes.duplicates import eliminate_common_subexpressions
+from edgepack.passes.identities import merge_reshapes, merge_transposes, remove_identities
 from edgepack.passes.layout_perm import (
     Perm,
     channels_first,
@@ -30,19 +25,19 @@ from edgepack.passes.layout_perm import (
     compose,
     identity,
     inverse,
+    moved_quant,
+    moves_only_ones,
 )
 from edgepack.passes.layout_region import (
     Absorbs,
-    Choice,
-    Region,
+    FlipRegion,
     can_be_output,
     choose,
-    grow_region,
     transpose_cost,
 )
 from edgepack.passes.layout_rules import Flip, Reorder
-
-_log = logging.getLogger("edgepack.passes")
+from edgepack.passes.manager import run_pass, run_passes, run_to_fixpoint
+from edgepack.passes.regions import Region, Search
 
 _INTO: Final = {NHWC: channels_last, NCHW: channels_first}
 _OUT_OF: Final = {NHWC: channels_first, NCHW: channels_last}
@@ -54,15 +49,12 @@ def to_layout(graph: Graph, layout: str, *, keep_io: bool = False) -> int:
 
     Unless `keep_io`, a transpose that moves the channel dimension of a graph input or output is
     taken out and the input declared transposed; `graph.source.input_perms` and `output_perms`
-    record it. With `keep_io` inputs and outputs keep their shapes. Leaves the graph sorted.
+    record it. With `keep_io` inputs and outputs keep their shapes.
     """
-    count = _wrap_spatial(graph, layout)
+    count = run_passes(graph, (Graph.remove_dead, partial(wrap_spatial, layout=layout)))
     count += sink_transposes(graph, _absorber(layout, keep_io=keep_io))
-    count += turn_transposes_of_ones_to_reshapes(graph)
-    count += merge_reshapes(graph) + drop_identity_reshapes(graph)
-    graph.sort()
-    graph.remove_dead()
-    return count
+    ones = (turn_transposes_of_ones_to_reshapes, merge_reshapes)
+    return count + run_passes(graph, (*ones, partial(remove_identities, ops=("Reshape",))))
 
 
 def choose_io(graph: Graph, layout: str) -> int:
@@ -72,14 +64,21 @@ def choose_io(graph: Graph, layout: str) -> int:
     transpose makes are left. Inputs and outputs that changed are recorded as in `to_layout`.
     """
     count = to_layout(graph, layout)
-    into = _INTO[layout]
-    for value in [v for v in graph.inputs if v.rank in _IMAGE_RANKS]:
-        perm = into(value.rank)
-        if any(n.op == "Transpose" and n.attrs["perm"] == perm for n in value.users):
-            _declare_input(graph, value, perm)
-            count += 1
-    graph.sort()
+    count += run_pass(graph, partial(declare_images, perm_of=_INTO[layout]))
     return count + to_layout(graph, NHWC, keep_io=True)
+
+
+def declare_images(graph: Graph, perm_of: Callable[[int], Perm]) -> int:
+    """Declare the inputs transposed that a transpose by `perm_of(rank)` reads; return how many."""
+    images = [
+        v
+        for v in graph.inputs
+        if v.rank in _IMAGE_RANKS
+        and any(n.op == "Transpose" and n.attrs["perm"] == perm_of(v.rank) for n in v.users)
+    ]
+    for value in images:
+        _declare_input(graph, value, perm_of(value.rank))
+    return len(images)
 
 
 def restore_io(graph: Graph) -> int:
@@ -96,8 +95,17 @@ def restore_io(graph: Graph) -> int:
     outputs = [v for v in dict.fromkeys(graph.outputs) if v.name in back]
     for value in outputs:
         _restore_output(graph, value, inverse(back.pop(value.name)))
-    graph.sort()
     return len(changed) + len(outputs)
+
+
+def turn_transposes_of_ones_to_reshapes(graph: Graph) -> int:
+    """Transpose that moves only dimensions of one leaves memory as it is: a Reshape."""
+    count = 0
+    for node in graph.nodes_of("Transpose"):
+        if moves_only_ones(node.input(0).shape, node.attrs["perm"]):
+            node.op, node.attrs = "Reshape", {"shape": node.output.shape}
+            count += 1
+    return count
 
 
 def sink_transposes(graph: Graph, absorbs: Absorbs) -> int:
@@ -106,69 +114,59 @@ def sink_transposes(graph: Graph, absorbs: Absorbs) -> int:
     `absorbs(value, perm)` says whether a graph input or output may be declared as v' instead, with
     v = v'.transpose(perm).
     """
-    count = clean_transposes(graph) + _absorb_outputs(graph, absorbs)
-    price = _price(graph)
-    while improved := _improve_once(graph, absorbs):
-        count += improved + clean_transposes(graph) + _absorb_outputs(graph, absorbs)
-        before, price = price, _price(graph)
-        if price >= before:
-            _log.debug("pushing transposes made them no cheaper: %d, then %d", before, price)
-            break
-    return count
+    search = _Transposes(graph, absorbs)
+    return search.tidy() + search.run()
 
 
-def _price(graph: Graph) -> int:
-    nodes = graph.nodes_of("Transpose")
-    return sum(transpose_cost(n.output.shape, n.output.nbytes, n.attrs["perm"]) for n in nodes)
+class _Transposes(Search[Perm, Flip]):
+    """Transposes, priced by the bytes that they move."""
 
+    def __init__(self, graph: Graph, absorbs: Absorbs) -> None:
+        super().__init__(graph)
+        self.absorbs = absorbs
 
-def _improve_once(graph: Graph, absorbs: Absorbs) -> int:
-    """Flip every region that gains and lies apart from those flipped before it in this round.
+    def price(self) -> int:
+        nodes = self.graph.nodes_of("Transpose")
+        return sum(transpose_cost(n.output.shape, n.output.nbytes, n.attrs["perm"]) for n in nodes)
 
-    Returns how many nodes and inputs were flipped.
-    """
-    count = 0
-    tried: set[tuple[Value, Perm]] = set()
-    untouched = set(graph.values())  # what no flip has made or moved yet
-    for value, perm in _seeds(graph):
-        if (value, perm) in tried or value not in untouched:
-            continue
-        region = grow_region(graph, value, perm)
-        tried.update(region.perms.items())
-        if not region.perms.keys() <= untouched:
-            continue
-        choice = choose(graph, region, absorbs)
-        if choice.gain > 0:
-            untouched -= _surroundings(region)
-            count += _apply(graph, region, choice)
-    return count
+    def seeds(self) -> Iterator[tuple[Value, Perm]]:
+        """Both sides of every transpose, each with the permutation that would free it of it."""
+        for node in self.graph.nodes_of("Transpose"):
+            source, perm = node.input(0), node.attrs["perm"]
+            yield node.output, perm
+            yield source, inverse(perm)
 
+    def region(self, start: Value, form: Perm) -> FlipRegion:
+        return FlipRegion(start, form, self.graph.outputs)
 
-def _surroundings(region: Region) -> set[Value]:
-    """The region's values, and those behind the transposes around it, which are priced with it."""
-    values = set(region.perms)
-    for value in region.perms:
-        beyond = [node.output for node in value.users if node.op == "Transpose"]
-        if value.producer is not None and value.producer.op == "Transpose":
-            beyond.append(value.producer.input(0))
-        values.update(beyond)
-    return values
+    def surroundings(self, region: Region[Perm, Flip]) -> set[Value]:
+        """The region's values, and those behind the transposes around it."""
+        values = set(region.forms)
+        for value in region.forms:
+            values.update(node.output for node in value.users if node.op == "Transpose")
+            if value.producer is not None and value.producer.op == "Transpose":
+                values.add(value.producer.input(0))
+        return values
 
+    def change(self, region: Region[Perm, Flip]) -> int:
+        choice = choose(self.graph, region, self.absorbs)
+        if choice.gain <= 0:
+            return 0
+        for node in choice.nodes:
+            _flip_node(self.graph, node, region.changes[node])
+        for source in choice.inputs:
+            _declare_input(self.graph, source, inverse(region.forms[source]))
+        return len(choice.nodes) + len(choice.inputs)
 
-def _apply(graph: Graph, region: Region, choice: Choice) -> int:
-    for node in choice.nodes:
-        _flip_node(graph, node, region.flips[node])
-    for source in choice.inputs:
-        _declare_input(graph, source, inverse(region.perms[source]))
-    return len(choice.nodes) + len(choice.inputs)
-
-
-def _seeds(graph: Graph) -> Iterator[tuple[Value, Perm]]:
-    """Both sides of every transpose, each with the permutation that would free it of it."""
-    for node in graph.nodes_of("Transpose"):
-        source, perm = node.input(0), node.attrs["perm"]
-        yield node.output, perm
-        yield source, inverse(perm)
+    def tidy(self) -> int:
+        steps = (
+            partial(eliminate_common_subexpressions, ops=("Transpose",)),
+            partial(fold_constants, ops=("Transpose", "Reshape")),
+            merge_transposes,
+            partial(remove_identities, ops=("Transpose",)),
+            partial(_absorb_outputs, absorbs=self.absorbs),
+        )
+        return run_to_fixpoint(self.graph, steps)
 
 
 def _absorber(layout: str, *, keep_io: bool) -> Absorbs:
@@ -181,7 +179,7 @@ def _absorber(layout: str, *, keep_io: bool) -> Absorbs:
 # -- flipping --------------------------------------------------------------------------------------
 
 
-def _wrap_spatial(graph: Graph, layout: str) -> int:
+def wrap_spatial(graph: Graph, layout: str) -> int:
     """Put transposes around every spatial operator of another layout."""
     others = [n for n in graph.nodes if n.attrs.get("layout", layout) != layout]
     for node in others:

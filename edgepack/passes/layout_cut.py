@@ -6,6 +6,7 @@ Shortest augmenting paths (Edmonds and Karp 1972) with levels (Dinic 1970).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 INFINITE: Final = 1 << 60
@@ -33,6 +34,21 @@ class Cut:
             self._edges[start].append(len(self._to))
             self._to.append(end)
             self._room.append(room)
+
+    def tie(self, maker: int, users: Sequence[int], made: int, read: int) -> None:
+        """A value between its maker and its users: each side pays once for all on the other.
+
+        `made` is the cost where the maker is on the source's side and some user is not, `read` that
+        where some user is and the maker is not: an AND and an OR of the users.
+        """
+        if not users:
+            return
+        both, either = self.vertex(), self.vertex()
+        self.edge(maker, both, made)
+        self.edge(either, maker, read)
+        for user in users:
+            self.edge(both, user, INFINITE)
+            self.edge(user, either, INFINITE)
 
     def solve(self) -> tuple[int, frozenset[int]]:
         """(the least cost, the smallest source side that has it)."""

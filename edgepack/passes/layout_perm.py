@@ -10,6 +10,8 @@ from itertools import accumulate, pairwise
 from operator import mul
 from typing import TypeVar
 
+from edgepack.ir import QuantParams
+
 Perm = tuple[int, ...]
 Shape = tuple[int, ...]
 _Item = TypeVar("_Item")
@@ -78,6 +80,13 @@ def widened(perm: Perm, rank: int, dropped: Iterable[int]) -> Perm:
     kept = [i for i in range(rank) if i not in gone]
     sources = [kept[i] for i in inverse(perm)] + gone  # the transposed side's dimensions, in order
     return inverse(tuple(sources))
+
+
+def moved_quant(quant: QuantParams | None, perm: Perm) -> QuantParams | None:
+    """The parameters of x.transpose(perm), given those of x."""
+    if quant is None or quant.axis is None:
+        return quant
+    return quant.moved(perm.index(quant.axis % len(perm)))
 
 
 def through_reshape(shape: Shape, perm: Perm, new_shape: Shape) -> Perm | None:

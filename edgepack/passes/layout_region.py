@@ -1,21 +1,20 @@
 """Which transposes to push through which nodes: a minimum cut.
 
-Given a transpose v = v'.transpose(p), a *region* is every node that could be computed on the other
-side of p, found by following the rules of `layout_rules` from value to value, with the permutation
-that each value would get. Each node of a region is either flipped or left. Where a flipped node
+Given a transpose v = v'.transpose(p), a region is every node that could be computed on the other
+side of p by the rules of `layout_rules`, with the permutation that each value would get. Each of
+its nodes is either flipped or left. Where a flipped node
 meets one that is left, a transpose is needed; where it meets a transpose, that one goes. The
 cheapest choice is a minimum cut: transposes are cut, at the price of moving their bytes.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from edgepack.ir import Graph, Node, Value
-from edgepack.passes.layout_cut import INFINITE, Cut
+from edgepack.passes.layout_cut import Cut
 from edgepack.passes.layout_perm import (
     Perm,
     Shape,
@@ -25,7 +24,8 @@ from edgepack.passes.layout_perm import (
     moves_only_ones,
     permuted,
 )
-from edgepack.passes.layout_rules import Flip, Port, flip
+from edgepack.passes.layout_rules import Flip, flip
+from edgepack.passes.regions import Port, Region
 
 _RESHAPE_COST: Final = 16  # a transpose that moves only dimensions of one becomes a Reshape
 _TRANSPOSE_COST: Final = 4096  # what any other one costs beside its bytes
@@ -34,29 +34,32 @@ _TRANSPOSE_COST: Final = 4096  # what any other one costs beside its bytes
 Absorbs = Callable[[Value, Perm], bool]
 
 
-@dataclass(slots=True)
-class Region:
-    """The nodes that may be flipped, and the permutation of each value at their ports."""
+class FlipRegion(Region[Perm, Flip]):
+    """The nodes that may be flipped; those whose constants are reordered must stay."""
 
-    perms: dict[Value, Perm]
-    outputs: frozenset[Value]
-    flips: dict[Node, Flip] = field(default_factory=dict)
-    pinned: set[Node] = field(default_factory=set)  # their constants are reordered
+    def __init__(self, start: Value, perm: Perm, outputs: Iterable[Value]) -> None:
+        super().__init__(start, perm)
+        self.outputs = frozenset(outputs)
+        self.pinned: set[Node] = set()  # their constants are reordered
+
+    def rule(self, node: Node, port: Port, form: Perm) -> Flip | None:
+        """The node on the other side."""
+        return flip(node, port, form)
 
     def join(self, node: Node, found: Flip) -> list[Value] | None:
-        """Take `node` in and return the values that are new; None when it conflicts with others."""
+        """See `Region`."""
         pins = {reorder.node for reorder in found.reorders}
-        if node in self.pinned or pins & self.flips.keys() or self.outputs & {*found.reordered}:
+        if node in self.pinned or pins & self.changes.keys() or self.outputs & {*found.reordered}:
             return None
         ports: dict[Value, Perm] = {}
         for value, perm in _ports(node, found):
-            if perm != self.perms.get(value, ports.get(value, perm)):
+            if perm != self.forms.get(value, ports.get(value, perm)):
                 return None
             ports[value] = perm
-        self.flips[node] = found
+        self.changes[node] = found
         self.pinned |= pins
-        fresh = [v for v in ports if v not in self.perms and ports[v] != identity(v.rank)]
-        self.perms.update((v, ports[v]) for v in fresh)
+        fresh = [v for v in ports if v not in self.forms and ports[v] != identity(v.rank)]
+        self.forms.update((v, ports[v]) for v in fresh)
         return fresh
 
 
@@ -65,32 +68,6 @@ def _ports(node: Node, found: Flip) -> list[tuple[Value, Perm]]:
     inputs = zip(node.present_inputs, found.inputs, strict=True)
     ports = [(v, p) for v, p in inputs if p is not None and v.rank == len(p) and not v.is_const]
     return ports + list(zip(node.outputs, found.outputs, strict=True))
-
-
-def grow_region(graph: Graph, start: Value, perm: Perm) -> Region:
-    """The region around `start`, were it computed as v' with start = v'.transpose(perm)."""
-    region = Region({start: perm}, frozenset(graph.outputs))
-    queue = deque([start])
-    refused: set[Node] = set()
-    while queue:
-        value = queue.popleft()
-        for node, port in _neighbours(value):
-            if node in region.flips or node in refused:
-                continue
-            found = flip(node, port, region.perms[value])
-            fresh = None if found is None else region.join(node, found)
-            if fresh is None:
-                refused.add(node)
-            else:
-                queue.extend(fresh)
-    return region
-
-
-def _neighbours(value: Value) -> list[tuple[Node, Port]]:
-    found = [(user, Port(user.inputs.index(value), True)) for user in value.users]
-    if value.producer is not None:
-        found.append((value.producer, Port(value.producer.outputs.index(value), False)))
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +79,7 @@ class Choice:
     inputs: tuple[Value, ...]
 
 
-def choose(graph: Graph, region: Region, absorbs: Absorbs) -> Choice:
+def choose(graph: Graph, region: Region[Perm, Flip], absorbs: Absorbs) -> Choice:
     """The flips that leave the cheapest transposes; of equally good choices the smallest."""
     return _Chooser(graph, region, absorbs).choose()
 
@@ -110,15 +87,15 @@ def choose(graph: Graph, region: Region, absorbs: Absorbs) -> Choice:
 class _Chooser:
     """Builds the network: the source's side is flipped, the sink's is left."""
 
-    def __init__(self, graph: Graph, region: Region, absorbs: Absorbs) -> None:
+    def __init__(self, graph: Graph, region: Region[Perm, Flip], absorbs: Absorbs) -> None:
         self.graph, self.region, self.absorbs = graph, region, absorbs
         self.cut = Cut()
-        self.vertex = {node: self.cut.vertex() for node in region.flips}
+        self.vertex = {node: self.cut.vertex() for node in region.changes}
         self.input_vertex: dict[Value, int] = {}
         self.cost_now = 0
 
     def choose(self) -> Choice:
-        for value, perm in self.region.perms.items():
+        for value, perm in self.region.forms.items():
             self._add_value(value, perm)
         self._add_uncounted_inputs()
         cost, flipped = self.cut.solve()
@@ -139,24 +116,13 @@ class _Chooser:
             self.cost_now += turned
         if maker == Cut.SOURCE and any(u != Cut.SOURCE for u in users):
             self.cost_now += kept
-        self._tie(maker, users, kept, turned)
+        self.cut.tie(maker, users, kept, turned)
 
     def _output_may_turn(self, value: Value, perm: Perm) -> bool:
         maker = value.producer
         if maker is not None and maker.op == "Transpose":
             return self.absorbs(value, perm) and can_be_output(self.graph, maker.input(0))
         return self.absorbs(value, perm) and maker is not None
-
-    def _tie(self, maker: int, users: list[int], kept: int, turned: int) -> None:
-        """One transpose serves all users on the other side: an AND and an OR of the users."""
-        if not users:
-            return
-        both, either = self.cut.vertex(), self.cut.vertex()
-        self.cut.edge(maker, both, kept)
-        self.cut.edge(either, maker, turned)
-        for user in users:
-            self.cut.edge(both, user, INFINITE)
-            self.cut.edge(user, either, INFINITE)
 
     def _either(self, vertex: int, left: int, flipped: int) -> None:
         """Charge `left` or `flipped`, by the side that `vertex` is on."""
@@ -205,7 +171,7 @@ class _Chooser:
 
     def _add_uncounted_inputs(self) -> None:
         """Charge for operands of lower rank: a Reshape each, when their reader is flipped."""
-        for node, found in self.region.flips.items():
+        for node, found in self.region.changes.items():
             for value, perm in zip(node.present_inputs, found.inputs, strict=True):
                 if perm is not None and value.rank < len(perm) and not value.is_const:
                     self.cut.edge(self.vertex[node], Cut.SINK, _RESHAPE_COST)

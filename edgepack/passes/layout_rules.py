@@ -26,14 +26,7 @@ from edgepack.passes.layout_perm import (
     through_reshape,
     widened,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """One input or output of a node."""
-
-    index: int
-    is_input: bool
+from edgepack.passes.regions import Port
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 
 from edgepack.ir import Graph, Node, Value
+from edgepack.ir.shapes import NCHW
 from edgepack.passes.layout import restore_io, to_layout
 from edgepack.passes.layout_perm import inverse
+from edgepack.passes.manager import run_pass, run_passes
 from edgepack.passes.unsigned import store_unsigned
 
 
@@ -17,13 +19,15 @@ def legalize_onnx(graph: Graph) -> int:
     Spatial operators become NCHW and inputs and outputs get the layout of the source file; what
     ONNX lacks is composed of what it has.
     """
-    count = restore_io(graph)
-    count += decompose_batches(graph)
-    count += spell_out_adjoints(graph)
-    count += spell_out_flattening(graph)
-    count += complete_splits(graph)
-    count += to_layout(graph, "NCHW", keep_io=True)
-    return count + store_unsigned(graph)
+    steps = (
+        restore_io,
+        decompose_batches,
+        spell_out_adjoints,
+        spell_out_flattening,
+        complete_splits,
+    )
+    count = run_passes(graph, steps) + to_layout(graph, NCHW, keep_io=True)
+    return count + run_pass(graph, store_unsigned)
 
 
 def spell_out_adjoints(graph: Graph) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
-from edgepack.errors import InternalError
 from edgepack.ir import DType, Graph, Node
 from edgepack.ir.check import check
 from edgepack.passes.activations import fuse_activation
@@ -28,8 +26,6 @@ from edgepack.writers.tflite.names import builtins_of
 
 Supports = Callable[[str, DType], bool]
 
-_MAX_ROUNDS: Final = 20
-
 
 def legalize_tflite(graph: Graph, supports: Supports | None = None) -> int:
     """Rewrite `graph` in place into TFLite's forms; return the number of rewrites.
@@ -46,13 +42,7 @@ def legalize_tflite(graph: Graph, supports: Supports | None = None) -> int:
         return sum(_legalize_node(graph, node, casts, supports) for node in live(graph))
 
     total = run_pass(graph, fold_constants)
-    for _ in range(_MAX_ROUNDS):
-        count = run_pass(graph, legalize)
-        total += count
-        if not count:
-            break
-    else:
-        raise InternalError("legalization for TFLite does not come to rest")
+    total += run_to_fixpoint(graph, (legalize,))
     tidy = (fold_constants, remove_identities, merge_reshapes, merge_transposes, fuse_activation)
     total += run_to_fixpoint(graph, tidy)
     total += run_pass(graph, copy_outputs)

@@ -2,27 +2,26 @@
 
 A network of 1-D convolutions is read as Reshape [N, L, C] to [N, 1, L, C], Conv2d, Reshape back.
 Between the Reshapes stand operators that could as well compute with four dimensions: given
-v = Reshape(v'), a *region* is every node that could, found by the rules of `unit_rules` from value
-to value. Each of its nodes is computed in the other form or left; where a computed one meets one
-that is left, a Reshape is needed, and where it meets a Reshape, that one goes. The fewest Reshapes
-are a minimum cut, as in `layout_region`. Of equally few, those are better that do not part a layer
-from an activation, a scale or a Pad that could be fused into it.
+v = Reshape(v'), a region is every node that could, by the rules of `unit_rules`. Each of its nodes
+is computed in the other form or left; where a computed one meets one that is left, a Reshape is
+needed, and where it meets a Reshape, that one goes. The fewest Reshapes are a minimum cut, as in
+`layout_region`. Of equally few, those are better that do not part a layer from an activation, a
+scale or a Pad that could be fused into it.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from edgepack.ir import Graph, Node, Value
 from edgepack.passes.affine import WEIGHTED
 from edgepack.passes.constants import constant_like
 from edgepack.passes.identities import merge_reshapes, remove_identities
-from edgepack.passes.layout_cut import INFINITE, Cut
-from edgepack.passes.layout_rules import Port
+from edgepack.passes.layout_cut import Cut
+from edgepack.passes.manager import run_passes
 from edgepack.passes.match import ACTIVATED, live, take_over
+from edgepack.passes.regions import Port, Region, Search
 from edgepack.passes.unit_rules import Change, Units, align, change, reformed
 
 _RESHAPE_COST: Final = 2
@@ -38,69 +37,50 @@ def cancel_unit_reshapes(graph: Graph) -> int:
     """Compute nodes with or without dimensions of 1 so that the fewest Reshapes remain.
 
     f(Reshape(x)) = Reshape(f'(x)), with constants, axes and parameters for the other rank. Returns
-    how many nodes were changed.
+    the rewrites.
     """
-    count, price = 0, _price(graph)
-    while price and (changed := _improve_once(graph)):
-        graph.sort()
-        graph.remove_dead()
-        merge_reshapes(graph)
-        remove_identities(graph)
-        graph.sort()
-        before, price = price, _price(graph)
-        if price >= before:
-            break
-        count += changed
-    return count
+    return _UnitReshapes(graph).run()
 
 
-def _price(graph: Graph) -> int:
-    nodes = [n for n in graph.nodes_of("Reshape") if _only_moves_ones(n)]
-    return sum(_RESHAPE_COST + _PARTING_COST * _parts(graph, n) for n in nodes)
+class _UnitReshapes(Search[Units, Change]):
+    """Reshapes of ones, priced by number and by what they part."""
 
+    def price(self) -> int:
+        nodes = [n for n in self.graph.nodes_of("Reshape") if _only_moves_ones(n)]
+        return sum(_RESHAPE_COST + _PARTING_COST * _parts(self.graph, n) for n in nodes)
 
-def _improve_once(graph: Graph) -> int:
-    """Change every region that gains and shares no value with those changed before it."""
-    count = 0
-    tried: set[tuple[Value, Units]] = set()
-    touched: set[Value] = set()
-    for value, units in _seeds(graph):
-        if (value, units) in tried or value in touched:
-            continue
-        region = _grow(graph, value, units)
-        tried.update(region.forms.items())
-        around = _surroundings(region)
-        if touched & around:
-            continue
-        chosen = _Chooser(graph, region).choose()
+    def seeds(self) -> Iterator[tuple[Value, Units]]:
+        """Both sides of every Reshape of ones, each with the form that would spare it."""
+        for node in live(self.graph, "Reshape"):
+            x, y = node.input(0), node.output
+            if _only_moves_ones(node):
+                for value, other in ((y, x), (x, y)):
+                    units = align(value.shape, other.shape)
+                    if units is not None:
+                        yield value, units
+
+    def region(self, start: Value, form: Units) -> Region[Units, Change]:
+        return _UnitRegion(start, form)
+
+    def surroundings(self, region: Region[Units, Change]) -> set[Value]:
+        """The region's values, what its nodes read, and what is behind the Reshapes around it."""
+        values = set(region.forms)
+        for node in region.changes:
+            values.update(v for v in node.present_inputs if not v.is_const)
+        for value in region.forms:
+            values.update(node.output for node in value.users if node.op == "Reshape")
+            if value.producer is not None and value.producer.op == "Reshape":
+                values.add(value.producer.input(0))
+        return values
+
+    def change(self, region: Region[Units, Change]) -> int:
+        chosen = _Chooser(self.graph, region).choose()
         for node in chosen:
-            _apply(graph, node, region.changes[node])
-        if chosen:
-            touched |= around
-            count += len(chosen)
-    return count
+            _apply(self.graph, node, region.changes[node])
+        return len(chosen)
 
-
-def _surroundings(region: _Region) -> set[Value]:
-    values = set(region.forms)
-    for node in region.changes:
-        values.update(v for v in node.present_inputs if not v.is_const)
-    for value in region.forms:
-        values.update(node.output for node in value.users if node.op == "Reshape")
-        if value.producer is not None and value.producer.op == "Reshape":
-            values.add(value.producer.input(0))
-    return values
-
-
-def _seeds(graph: Graph) -> Iterator[tuple[Value, Units]]:
-    """Both sides of every Reshape of ones, each with the form that would spare it."""
-    for node in live(graph, "Reshape"):
-        x, y = node.input(0), node.output
-        if _only_moves_ones(node):
-            for value, other in ((y, x), (x, y)):
-                units = align(value.shape, other.shape)
-                if units is not None:
-                    yield value, units
+    def tidy(self) -> int:
+        return run_passes(self.graph, (merge_reshapes, remove_identities))
 
 
 def _only_moves_ones(node: Node) -> bool:
@@ -113,16 +93,19 @@ def _only_moves_ones(node: Node) -> bool:
 # -- the region ------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Region:
-    """The nodes that may change, and the other form of each value at their ports."""
+class _UnitRegion(Region[Units, Change]):
+    """The nodes that may change."""
 
-    forms: dict[Value, Units]
-    changes: dict[Node, Change] = field(default_factory=dict)
-    fixed: set[Value] = field(default_factory=set)  # read or made in its own shape by a change
+    def __init__(self, start: Value, form: Units) -> None:
+        super().__init__(start, form)
+        self.fixed: set[Value] = set()  # read or made in its own shape by a change
+
+    def rule(self, node: Node, port: Port, form: Units) -> Change | None:
+        """The node in the other form."""
+        return change(node, port, form)
 
     def join(self, node: Node, found: Change) -> list[Value] | None:
-        """Take `node` in and return the values that are new; None when it conflicts."""
+        """See `Region`."""
         ports: dict[Value, Units] = {}
         fixed = set()
         for value, units in _ports(node, found):
@@ -150,38 +133,13 @@ def _ports(node: Node, found: Change) -> list[tuple[Value, Units | None]]:
     return ports + list(zip(node.outputs, found.outputs, strict=True))
 
 
-def _grow(graph: Graph, start: Value, units: Units) -> _Region:
-    region = _Region({start: units})
-    queue = deque([start])
-    refused: set[Node] = set()
-    while queue:
-        value = queue.popleft()
-        for node, port in _neighbours(value):
-            if node in region.changes or node in refused:
-                continue
-            found = change(node, port, region.forms[value])
-            fresh = None if found is None else region.join(node, found)
-            if fresh is None:
-                refused.add(node)
-            else:
-                queue.extend(fresh)
-    return region
-
-
-def _neighbours(value: Value) -> Iterator[tuple[Node, Port]]:
-    for user in value.users:
-        yield user, Port(user.present_inputs.index(value), True)
-    if value.producer is not None:
-        yield value.producer, Port(value.producer.outputs.index(value), False)
-
-
 # -- the choice ------------------------------------------------------------------------------------
 
 
 class _Chooser:
     """Builds the network: the source's side is changed, the sink's is left."""
 
-    def __init__(self, graph: Graph, region: _Region) -> None:
+    def __init__(self, graph: Graph, region: Region[Units, Change]) -> None:
         self.graph, self.region = graph, region
         self.cut = Cut()
         self.vertex = {node: self.cut.vertex() for node in region.changes}
@@ -210,18 +168,7 @@ class _Chooser:
                 _parts(self.graph, n) for n in value.users if n.op == "Reshape"
             )
             self.cost_now += turned
-        self._tie(maker, users, kept, turned)
-
-    def _tie(self, maker: int, users: list[int], kept: int, turned: int) -> None:
-        """One Reshape serves all users on the other side: an AND and an OR of the users."""
-        if not users:
-            return
-        both, either = self.cut.vertex(), self.cut.vertex()
-        self.cut.edge(maker, both, kept)
-        self.cut.edge(either, maker, turned)
-        for user in users:
-            self.cut.edge(both, user, INFINITE)
-            self.cut.edge(user, either, INFINITE)
+        self.cut.tie(maker, users, kept, turned)
 
     def _maker(self, value: Value, shape: tuple[int, ...]) -> int:
         node = value.producer

@@ -14,8 +14,8 @@ from typing import Any, Final
 from edgepack.ir import Node
 from edgepack.ir.ops import OPS
 from edgepack.passes.layout_rules import RULES as TRANSPOSED
-from edgepack.passes.layout_rules import Port
 from edgepack.passes.layout_rules import elementwise as transposed_elementwise
+from edgepack.passes.regions import Port
 
 Units = tuple[int, ...]
 Shape = tuple[int, ...]

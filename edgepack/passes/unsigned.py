@@ -34,7 +34,6 @@ def store_unsigned(graph: Graph) -> int:
         elif value.producer is not None and not graph.is_output(value):
             value.dtype, value.quant = DType.UINT8, _shifted(value.quant)
             _retarget(value)
-    graph.sort()
     return len(signed)
 
 

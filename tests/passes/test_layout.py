@@ -13,6 +13,7 @@ from edgepack.ir import Array, DType, Graph
 from edgepack.ir.check import check
 from edgepack.ir.text import parse
 from edgepack.passes.layout import restore_io, to_layout
+from edgepack.passes.manager import run_pass
 from edgepack.run.reference import ReferenceRuntime
 from tests.passes.layout_nets import NETS
 from tests.passes.layout_random import random_graph
@@ -111,7 +112,7 @@ def test_restored_inputs_and_outputs_have_the_shapes_of_the_file() -> None:
     inputs = inputs_of(graph)
     expected = run_as_file(graph, inputs)
     to_layout(graph, "NHWC")
-    assert restore_io(graph) == 2
+    assert run_pass(graph, restore_io) == 2
     check(graph)
     assert [v.shape for v in graph.inputs] == [(1, 3, 8, 8)]
     assert not graph.source.input_perms
@@ -290,5 +291,5 @@ def test_a_value_may_be_listed_twice_as_an_output():
     check(graph)
     assert [node.op for node in graph.nodes] == ["Conv2d"]
     assert [v.shape for v in graph.outputs] == [(1, 6, 6, 4)] * 2
-    restore_io(graph)
+    run_pass(graph, restore_io)
     assert [v.shape for v in graph.outputs] == [(1, 4, 6, 6)] * 2

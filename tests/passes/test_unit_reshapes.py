@@ -103,7 +103,7 @@ def test_reshapes_meet_and_cancel(case):
 @pytest.mark.parametrize("case", FUSABLE)
 def test_reshapes_make_way_for_fusing(case):
     text, left = FUSABLE[case]
-    assert ops(rewritten(text, cancel_unit_reshapes, 1)) == left
+    assert ops(rewritten(text, cancel_unit_reshapes, None)) == left
 
 
 @pytest.mark.parametrize("case", DECLINED)
@@ -112,7 +112,7 @@ def test_reshapes_stay(case):
 
 
 def test_parameters_follow():
-    graph = rewritten(QUANTIZED, cancel_unit_reshapes, 3)
+    graph = rewritten(QUANTIZED, cancel_unit_reshapes, None)
     assert ops(graph) == ["Conv2d", "Add", "Relu", "Concat", "Conv2d"]
     assert [v.quant.zero_point[0] for n in graph.nodes for v in n.outputs] == [-5, 1, 1, 1, -5]
 
