@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, permutations
+from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,19 +103,16 @@ class _Span:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """A stream of samples that can be iterated any number of times.
+    """A stream of samples that can be iterated any number of times; `Audit` looks at the values.
 
-    The first pass also looks at the values: NaN and infinity, values far outside the declared
-    range, and data that is constant throughout raise BadData; single constant samples and values
-    somewhat outside the range are added to `warnings`.
+    `warnings` are about the source as a whole, whatever its values are.
     """
 
     source: Source
     specs: tuple[InputSpec, ...]
     preprocess: Preprocess
     indices: tuple[int, ...]
-    warnings: list[str]
-    _audited: list[bool] = field(default_factory=lambda: [False], repr=False)
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many samples an iteration gives."""
@@ -128,19 +125,20 @@ class Samples:
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield each sample, ready for the model. Raises BadData for one that does not suit it."""
-        audit = {} if self._audited[0] else {spec.name: _Span() for spec in self.specs}
+        return (sample for _, sample in self.located())
+
+    def located(self) -> Iterator[tuple[str, Sample]]:
+        """Each sample and, for messages, where it comes from."""
         for where, row, label in self.source.rows(self.indices):
             inputs = {spec.name: self._ready(row[spec.name], spec, where) for spec in self.specs}
-            for spec in self.specs if audit else ():
-                _check_values(inputs[spec.name], spec, where, audit[spec.name])
-            yield Sample(inputs, label)
-        if audit and not self._audited[0]:
-            self._conclude(audit)
+            yield where, Sample(inputs, label)
 
-    def check(self) -> None:
-        """Pass over all samples once, so that bad ones are reported now and not later."""
-        for _ in self:
+    def check(self) -> tuple[str, ...]:
+        """Pass over all samples once, so that bad ones are reported now; return the warnings."""
+        audit = Audit(self)
+        for _ in audit:
             pass
+        return audit.warnings
 
     def _ready(self, raw: Array, spec: InputSpec, where: str) -> Array:
         """`raw` in the model's layout, preprocessed, with batch 1."""
@@ -150,17 +148,39 @@ class Samples:
         values = array.astype(np.float32)
         return _add_batch(self.preprocess(values, spec.channel_axis), spec)
 
-    def _conclude(self, audit: Mapping[str, _Span]) -> None:
-        """Judge the data as a whole, once its last sample has been seen."""
-        if all(span.is_constant for span in audit.values()):
-            low = next(iter(audit.values())).low
-            raise BadData(
-                f"{self.source.name} is constant: all values of {len(self)} samples are {low:g}",
-                hint="give real inputs; constant ones say nothing about the model's ranges",
-            )
-        for spec in self.specs:
-            self.warnings.extend(_span_warnings(audit[spec.name], spec))
-        self._audited[0] = True
+
+class Audit:
+    """One pass over samples that looks at their values.
+
+    NaN and infinity, values far outside the declared range, and data that is constant throughout
+    raise BadData; `warnings` tells of single constant samples and of values somewhat outside the
+    range, besides the samples' own, once all have passed.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self.warnings = samples.warnings
+        self._samples = samples
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The samples. Raises BadData for values that no model can take."""
+        specs = self._samples.specs
+        spans = {spec.name: _Span() for spec in specs}
+        for where, sample in self._samples.located():
+            for spec in specs:
+                _check_values(sample.inputs[spec.name], spec, where, spans[spec.name])
+            yield sample
+        _refuse_constant(self._samples, spans.values())
+        found = (_span_warnings(spans[spec.name], spec) for spec in specs)
+        self.warnings = (*self._samples.warnings, *chain.from_iterable(found))
+
+
+def _refuse_constant(samples: Samples, spans: Collection[_Span]) -> None:
+    if all(span.is_constant for span in spans):
+        low = next(iter(spans)).low
+        raise BadData(
+            f"{samples.source.name} is constant: all values of {len(samples)} samples are {low:g}",
+            hint="give real inputs; constant ones say nothing about the model's ranges",
+        )
 
 
 def load_samples(
@@ -189,7 +209,7 @@ def load_samples(
         raise BadData(f"{source.name} holds no samples", hint="calibration needs at least one")
     samples = Samples(source, spec_tuple, wanted, spread(count, limit), _label_warnings(source))
     _check_channels(samples)
-    next(iter(samples))
+    next(iter(Audit(samples)))
     return samples
 
 
@@ -253,13 +273,13 @@ def _generated(
     return generated(name, lambda: islice(make(), cap), names)
 
 
-def _label_warnings(source: Source) -> list[str]:
+def _label_warnings(source: Source) -> tuple[str, ...]:
     if source.are_images and not source.has_labels:
-        return [
+        return (
             f"{source.name}: not every file name starts with a class index and `_`, so there are "
-            "no labels to measure accuracy with"
-        ]
-    return []
+            "no labels to measure accuracy with",
+        )
+    return ()
 
 
 def _check_channels(samples: Samples) -> None:

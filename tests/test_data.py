@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgepack.data import InputSpec, Layout, Samples, load_samples, spread
+from edgepack.data import Audit, InputSpec, Layout, Samples, load_samples, spread
 from edgepack.data_sources import GENERATED_LIMIT
 from edgepack.errors import BadData
 
@@ -127,7 +127,7 @@ def test_every_source_gives_the_same_samples_again_and_again(make: Any, tmp_path
         result = stacked(samples)
         assert result.dtype == np.float32
         np.testing.assert_array_equal(result, pixels())
-    assert samples.warnings == []
+    assert samples.check() == ()
 
 
 @pytest.mark.parametrize("make", [by_npz, by_compressed_npz, by_mapping, by_function])
@@ -256,27 +256,28 @@ def test_constant_data_is_refused() -> None:
         samples.check()
 
 
-def test_a_blank_sample_is_a_warning_given_once() -> None:
+def test_a_blank_sample_is_a_warning_of_every_audit() -> None:
     data = with_value(1.0)
     data[1] = 0
     samples = load_samples(data, [InputSpec("x", (1, 7))])
-    samples.check()
-    samples.check()
-    assert len(samples.warnings) == 1
-    assert "sample 1" in samples.warnings[0]
+    for _ in range(2):
+        (warning,) = samples.check()
+        assert "sample 1" in warning
+    assert samples.warnings == ()
+    audit = Audit(samples)
+    assert len(list(audit)) == 4
+    assert audit.warnings == (warning,)
 
 
 def test_an_input_of_zeros_beside_real_ones_is_a_warning(tmp_path: Path) -> None:
     path = saved(tmp_path, x=with_value(1.0), state=np.zeros((4, 2)))
     samples = load_samples(path, [InputSpec("x", (1, 7)), InputSpec("state", (1, 2))])
-    samples.check()
-    assert any("input 'state'" in warning for warning in samples.warnings)
+    assert any("input 'state'" in warning for warning in samples.check())
 
 
 def test_somewhat_out_of_the_declared_range_is_a_warning() -> None:
     samples = load_samples(with_value(1.5), [InputSpec("x", (1, 7), value_range=(0.0, 1.0))])
-    samples.check()
-    assert any("1.5" in warning and "0..1" in warning for warning in samples.warnings)
+    assert any("1.5" in warning and "0..1" in warning for warning in samples.check())
 
 
 def test_data_of_another_scale_is_refused() -> None:

@@ -36,12 +36,38 @@ def float_notes(target: Target, graph: Graph) -> tuple[str, ...]:
     return tuple(f"{_listed(names)} float32: {why}" for why, names in nodes.items())
 
 
+def accelerator_notes(target: Target, graph: Graph) -> tuple[str, ...]:
+    """Which share of the work the accelerator can take, and the operators left to the processor.
+
+    Nothing for targets whose runtime drives none.
+    """
+    if target.accelerator is None or target.runtime.fallback is None:
+        return ()
+    beside = [node for node in graph.nodes if not _accelerated(target, node)]
+    total = sum(map(node_macs, graph.nodes))
+    taken = total - sum(map(node_macs, beside))
+    note = f"{taken:,} of {total:,} MACs can run on {target.accelerator.name}"
+    if beside:
+        kinds = dict.fromkeys(name for node in beside for name in _kernels(node))
+        note += f"; on the processor: {', '.join(kinds)} ({_some([n.name for n in beside])})"
+    return (note,)
+
+
+def _accelerated(target: Target, node: Node) -> bool:
+    dtype = _kernel_dtype(node)
+    return all(target.accelerates(name, dtype) for name in _kernels(node))
+
+
+def _kernels(node: Node) -> tuple[str, ...]:
+    return tuple(builtins_of(node)) or (node.op,)
+
+
 def _is_float(node: Node) -> bool:
     return any(v.dtype is DType.FLOAT32 for v in (*node.present_inputs, *node.outputs))
 
 
 def _why_float(target: Target, node: Node) -> str:
-    names = builtins_of(node) or (node.op,)
+    names = _kernels(node)
     lacking = [name for name in names if not target.supports(name, "int8")]
     if lacking:
         return f"no int8 kernel for {', '.join(lacking)} in {target.runtime.name}"
@@ -50,12 +76,17 @@ def _why_float(target: Target, node: Node) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """A verb's subject, and the verb: a few names and how many more."""
+    """A verb's subject, and the verb."""
+    return f"{_some(names)} {'stays' if len(names) == 1 else 'stay'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names and how many more."""
     if len(names) == 1:
-        return f"{names[0]} stays"
-    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    joined = ", ".join(names[:_LISTED]) if rest else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{joined}{rest} stay"
+        return names[0]
+    if len(names) > _LISTED:
+        return f"{', '.join(names[:_LISTED])} and {len(names) - _LISTED} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def memory_of(verdict: Fit | None, target: Target) -> Mapping[str, Any]:
@@ -63,6 +94,7 @@ def memory_of(verdict: Fit | None, target: Target) -> Mapping[str, Any]:
     if verdict is not None:
         return verdict.as_dict()
     return {
+        "runtime": None,
         "arena_bytes": None,
         "flash_bytes": None,
         "sram_budget_bytes": target.sram_budget_bytes,
@@ -74,7 +106,7 @@ def memory_of(verdict: Fit | None, target: Target) -> Mapping[str, Any]:
 
 
 def _findings(target: Target, node: Node) -> list[Finding]:
-    names = builtins_of(node) or (node.op,)
+    names = _kernels(node)
     dtype = _kernel_dtype(node)
     reason = f"{target.runtime.name} has no such kernel"
     return [

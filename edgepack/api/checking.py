@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import edgepack
-from edgepack.api.assess import compute_of, float_notes, memory_of, unsupported_on
+from edgepack.api.assess import (
+    accelerator_notes,
+    compute_of,
+    float_notes,
+    memory_of,
+    unsupported_on,
+)
 from edgepack.api.lower import Lowered, canonical, lower, scheme_of, tflite_file
 from edgepack.api.options import ExportOptions
+from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
 from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Graph
@@ -69,8 +76,12 @@ def fit_requirements(verdict: Fit | None, findings: Sequence[Finding]) -> tuple[
 
 
 def notes_on(lowered: Lowered, target: Target) -> tuple[str, ...]:
-    """What quantization left in float; nothing of schemes that leave all activations so."""
-    return float_notes(target, lowered.graph) if lowered.quantization.scheme == "int8" else ()
+    """What was done to the order, what runs where, and what quantization left in float.
+
+    Nothing on float of schemes that leave all activations so.
+    """
+    left = float_notes(target, lowered.graph) if lowered.quantization.scheme == "int8" else ()
+    return (*lowered.notes, *accelerator_notes(target, lowered.graph), *left)
 
 
 def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:
@@ -79,7 +90,7 @@ def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lower
         io = "int8" if all(v.quant for v in source.inputs) else "float"
         kept = Quantization("source", "source", None, None, io)
         return Lowered(None, source, source, kept)
-    return lower(canonical(source, options.input_layout), target, options)
+    return frugally_ordered(lower(canonical(source, options.input_layout), target, options), target)
 
 
 def _verdict(

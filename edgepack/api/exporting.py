@@ -16,19 +16,21 @@ from edgepack.api.checking import fit_requirements, notes_on, source_info
 from edgepack.api.folder import refuse_strangers, replaced_folder
 from edgepack.api.lower import Lowered, canonical, lower, noise, tflite_file
 from edgepack.api.options import ExportOptions
+from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
-from edgepack.data import load_samples
-from edgepack.errors import Unsupported
+from edgepack.data import load_samples, spread
+from edgepack.errors import Finding, Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.plan.device import fit
+from edgepack.plan.fit import Fit
 from edgepack.profiles import Target, load_target
 from edgepack.report import Accuracy, FileInfo, Report, Requirement
 from edgepack.report.page import render_page
-from edgepack.validation.bundle import write_bundle
-from edgepack.validation.files import OpenFile, open_files
+from edgepack.validation.bundle import DeviceSamples, write_bundle
+from edgepack.validation.files import MICRO, OpenFile, open_files, runs_in_micro
 from edgepack.validation.interface import Interface, layout_notes
-from edgepack.validation.judge import Judgement, judge
+from edgepack.validation.judge import Judgement, judge, judge_data
 from edgepack.validation.layers import layer_infos, layer_sqnr
 from edgepack.validation.logits import before_softmax
 from edgepack.validation.measure import agreement_of, run_files
@@ -56,7 +58,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     refuse_strangers(Path(out).resolve())  # now rather than after all the work
     formats = wanted.format_list(profile.formats)
     graph = canonical(read_source(model, wanted), wanted.input_layout)
-    lowered = lower(graph, profile, wanted)
+    lowered = frugally_ordered(lower(graph, profile, wanted), profile)
     findings = unsupported_on(profile, lowered.graph)
     if findings and not wanted.allow_misfit:
         raise Unsupported(
@@ -65,14 +67,14 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
             hint="--allow-misfit exports all the same",
         )
     files = write_files(lowered, formats)
-    opened, notes = _open(lowered, files, profile, wanted)
-    report = _report(graph, lowered, files, profile, wanted, opened, notes)
+    verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
+    judgement, kept = _judge(lowered, files, verdict, wanted)
+    report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
     named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
-    samples = list(_inputs(lowered, wanted, _BUNDLE_SAMPLES))
     with replaced_folder(Path(out)) as folder:
         for name, data in named.values():
             (folder / name).write_bytes(data)
-        write_bundle(folder, named, opened, samples, profile.id)
+        write_bundle(folder, named, lowered.interface, kept, profile.id)
         (folder / "report.json").write_text(report.to_json())
         (folder / "report.html").write_text(render_page(report), encoding="utf-8")
     return report
@@ -99,12 +101,10 @@ def _report(
     files: Mapping[str, bytes],
     target: Target,
     options: ExportOptions,
-    opened: Sequence[OpenFile],
-    notes: tuple[str, ...],
+    verdict: Fit,
+    findings: tuple[Finding, ...],
+    judgement: Judgement,
 ) -> Report:
-    verdict = fit(target, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
-    findings = unsupported_on(target, lowered.graph)
-    judgement = _judge(lowered, target, opened, notes, options)
     met = () if options.allow_misfit else fit_requirements(verdict, findings)
     return Report(
         edgepack=edgepack.__version__,
@@ -132,13 +132,27 @@ def _report(
     )
 
 
-def _open(
-    lowered: Lowered, files: Mapping[str, bytes], target: Target, options: ExportOptions
-) -> tuple[list[OpenFile], tuple[str, ...]]:
-    micro = target.runtime.id == "tflm" and lowered.quantization.io == "int8"
+def _judge(
+    lowered: Lowered, files: Mapping[str, bytes], verdict: Fit, options: ExportOptions
+) -> tuple[Judgement, DeviceSamples]:
+    """Run the files once: what that shows, and what goes to the device of it."""
     interface = lowered.interface
-    opened, notes = open_files(files, interface, micro=micro, threads=options.threads)
-    return opened, (*layout_notes(interface, tuple(files)), *notes)
+    micro = runs_in_micro(verdict.plan.runtime, lowered.quantization.io)
+    opened, not_run = open_files(files, interface, micro=micro, threads=options.threads)
+    notes = (*layout_notes(interface, tuple(files)), *not_run)
+    reference = _open_float(lowered, options)
+    agreement = _agreement_before_softmax(lowered, opened, options)
+    if options.eval is not None:
+        specs = interface.specs(options.span())
+        samples = load_samples(options.eval, specs, preprocess=options.preprocess)
+        kept = DeviceSamples(spread(len(samples), _BUNDLE_SAMPLES))
+        found = judge_data(opened, reference, samples, notes, agreement=agreement, kept=kept)
+    else:  # a file alone is only timed
+        count = _AGREEMENT_SAMPLES if reference or len(opened) > 1 else _BUNDLE_SAMPLES
+        pairs = ((sample, None) for sample in _inputs(lowered, options, count))
+        kept = DeviceSamples(range(_BUNDLE_SAMPLES))
+        found = judge(opened, reference, pairs, notes, agreement=agreement, kept=kept)
+    return found, kept
 
 
 def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
@@ -149,38 +163,23 @@ def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
     return open_files(real, interface, micro=False, threads=options.threads)[0][0]
 
 
-def _judge(
-    lowered: Lowered,
-    target: Target,
-    opened: Sequence[OpenFile],
-    notes: tuple[str, ...],
-    options: ExportOptions,
-) -> Judgement:
-    reference = _open_float(lowered, options)
-    agreement = _agreement_before_softmax(lowered, target, opened, options)
-    if options.eval is not None:
-        specs = lowered.interface.specs(options.span())
-        samples = load_samples(options.eval, specs, preprocess=options.preprocess)
-        pairs: Iterator[tuple[Mapping[str, Array], int | None]]
-        pairs = ((sample.inputs, sample.label) for sample in samples)
-    else:  # a file alone is only timed
-        count = _AGREEMENT_SAMPLES if reference or len(opened) > 1 else 1
-        pairs = ((sample, None) for sample in _inputs(lowered, options, count))
-    return judge(opened, reference, pairs, notes, agreement=agreement)
-
-
 def _agreement_before_softmax(
-    lowered: Lowered, target: Target, opened: Sequence[OpenFile], options: ExportOptions
+    lowered: Lowered, opened: Sequence[OpenFile], options: ExportOptions
 ) -> dict[str, float | None] | None:
     """Agreement of the same files cut before the softmax at their end; None without one."""
     graph, portable = before_softmax(lowered.graph), before_softmax(lowered.portable)
     if graph is None or portable is None:
         return None
     cut = dataclasses.replace(lowered, graph=graph, portable=portable)
-    formats = tuple(file.key for file in opened if file.key in FILE_NAMES)
-    files, _ = _open(cut, write_files(cut, formats), target, options)
+    keys = [file.key for file in opened]
+    files, _ = open_files(
+        write_files(cut, tuple(key for key in keys if key in FILE_NAMES)),
+        cut.interface,
+        micro=MICRO in keys,
+        threads=options.threads,
+    )
     samples = ((sample, None) for sample in _inputs(lowered, options, _AGREEMENT_SAMPLES))
-    return agreement_of(files, run_files(files, samples))
+    return agreement_of(run_files(files, samples))
 
 
 def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Mapping[str, Array]]:
@@ -205,7 +204,7 @@ def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
         (interface.feed(sample, "graph"), interface.encoded(sample, "graph"))
         for sample in _inputs(lowered, options, _LAYER_SAMPLES)
     )
-    return layer_sqnr(lowered.real, lowered.graph, pairs)
+    return layer_sqnr(lowered.real, lowered.graph, pairs, threads=options.threads)
 
 
 def accuracy_requirements(

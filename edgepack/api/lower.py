@@ -12,7 +12,7 @@ import numpy as np
 import edgepack
 from edgepack.api.options import ExportOptions
 from edgepack.calibrate.collect import collect
-from edgepack.data import Samples, load_samples
+from edgepack.data import Audit, Samples, load_samples
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph, Node, Value, row
 from edgepack.passes.layout import choose_io, to_layout
@@ -43,7 +43,8 @@ class Lowered:
     was legalized for TFLite.
     `samples` are the calibration data in the source's layout, for measuring; `methods` says how
     the range of each value was chosen.
-    `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files.
+    `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files. `warnings`
+    and `notes` are for the report.
     """
 
     real: Graph | None
@@ -53,6 +54,7 @@ class Lowered:
     samples: Samples | None = None
     methods: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     onnx: Side = "source"
 
     @property
@@ -90,7 +92,8 @@ def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) ->
     lowered = graph.copy()
     legalize_tflite(lowered, lambda builtin, dtype: target.supports(builtin, str(dtype)))
     if scheme == "source":
-        return Lowered(None, lowered, lowered, _kept(lowered), _samples(graph, options))
+        samples, warnings = _measuring_samples(graph, options)
+        return Lowered(None, lowered, lowered, _kept(lowered), samples, warnings=warnings)
     if scheme in INTEGER_SCHEMES:
         return _integer(lowered, target, options, scheme)
     result, portable = lowered.copy(), graph.copy()
@@ -100,7 +103,8 @@ def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) ->
         elif scheme == "dynamic":
             quantize_dynamic(each, per_channel=not options.per_tensor)
     quantization = Quantization(scheme, "none", io="float")
-    return Lowered(lowered, result, portable, quantization, _samples(graph, options))
+    samples, warnings = _measuring_samples(graph, options)
+    return Lowered(lowered, result, portable, quantization, samples, warnings=warnings)
 
 
 def tflite_file(graph: Graph) -> bytes:
@@ -151,21 +155,25 @@ def _samples(graph: Graph, options: ExportOptions) -> Samples | None:
     return load_samples(options.calibration, specs, preprocess=options.preprocess, limit=limit)
 
 
+def _measuring_samples(
+    graph: Graph, options: ExportOptions
+) -> tuple[Samples | None, tuple[str, ...]]:
+    """Calibration data where no range depends on it, and the warnings about it."""
+    samples = _samples(graph, options)
+    return samples, () if samples is None else samples.check()
+
+
 def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
-    warnings = []
-    if samples is None:
-        warnings.append(_guess_warning(options))
-        data: Iterable[Sequence[Array]] = noise(real, options)
-    else:
+    audit = None if samples is None else Audit(samples)
+    data: Iterable[Sequence[Array]] = noise(real, options)
+    if audit is not None:
         interface = Interface.of(real)
-        data = (interface.feed(sample.inputs, "graph") for sample in samples)
+        data = (interface.feed(sample.inputs, "graph") for sample in audit)
     seen = collect(real, data, threads=options.threads)
     wanted = _quantize_options(target, options, scheme)
     graph = real.copy()
     plan = quantize_nearest(graph, seen, wanted, _has_kernel(target))
-    if samples is not None:
-        warnings.extend(samples.warnings)
     quantization = Quantization(
         scheme,
         "data-free" if samples is None else "calibration",
@@ -173,7 +181,8 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
         wanted.per_channel,
         "int8" if wanted.integer_io else "float",
     )
-    return Lowered(real, graph, graph, quantization, samples, plan.methods, tuple(warnings))
+    warnings = (_guess_warning(options),) if audit is None else audit.warnings
+    return Lowered(real, graph, graph, quantization, samples, plan.methods, warnings)
 
 
 def _quantize_options(target: Target, options: ExportOptions, scheme: str) -> QuantizeOptions:

@@ -19,8 +19,8 @@ from edgepack.errors import BadInput
 from edgepack.report import Accuracy, FileInfo, Report
 from edgepack.report.page import render_page
 from edgepack.validation.bundle import bundle_samples, read_interface
-from edgepack.validation.files import NOT_RUN, open_files
-from edgepack.validation.judge import Judgement, judge
+from edgepack.validation.files import NOT_RUN, open_files, runs_in_micro
+from edgepack.validation.judge import Judgement, judge, judge_data
 from edgepack.validation.logits import ends_in_softmax
 from edgepack.validation.watch import ON_DATA, drop_warnings
 
@@ -47,7 +47,7 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         stored = bundle_samples(directory, interface) if data is None else []
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as problem:
         raise BadInput(f"{directory} cannot be used: {problem}", hint="export again") from problem
-    micro = report.quantization.io == "int8" and "tflite" in files
+    micro = runs_in_micro(report.memory.get("runtime"), report.quantization.io)
     opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
     if data is None:
         notes.append(f"{MEASURED} the {len(stored)} samples in device/")
@@ -58,7 +58,7 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         )
         name = data if isinstance(data, str | Path) else "the data given"
         notes.append(f"{MEASURED} {name}: {len(samples)} samples")
-        judgement = judge(opened, None, ((s.inputs, s.label) for s in samples), tuple(notes))
+        judgement = judge_data(opened, None, samples, tuple(notes))
     accuracy = _with_float(judgement.accuracy, report.accuracy) if data is not None else None
     renewed = dataclasses.replace(
         report,

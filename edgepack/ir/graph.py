@@ -184,6 +184,12 @@ class Graph:
                 removed += 1
         return removed
 
+    def reorder(self, nodes: Sequence[Node]) -> None:
+        """Run the graph's own nodes in another topological order; `sort` keeps it."""
+        if set(nodes) != set(self._nodes):
+            raise InternalError("an order must have exactly the graph's nodes")
+        self._nodes = dict.fromkeys(nodes)
+
     def sort(self) -> None:
         """Restore the topological order, stable in the old one. Raises InternalError on a cycle."""
         order: dict[Node, None] = {}

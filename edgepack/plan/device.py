@@ -32,6 +32,11 @@ def kernel_build_of(target: Target) -> KernelBuild:
     return KernelBuild(True, "dsp" if "dsp" in target.isa else "none")
 
 
+def keeps_file_order(target: Target) -> bool:
+    """Whether operators run in the order of the file; Vela, too, schedules anew what it takes."""
+    return target.runtime.id == "tflm"
+
+
 def plan_memory(target: Target, graph: Graph, file: bytes) -> MemoryPlan:
     """The arena of `graph` on `target`; `file` is the .tflite file that was written from it.
 

@@ -56,6 +56,7 @@ class Fit:
     def as_dict(self) -> dict[str, Any]:
         """The object `memory` of report.json."""
         return {
+            "runtime": self.plan.runtime,
             "arena_bytes": self.plan.arena_bytes,
             "arena_setup_bytes": self.plan.setup_bytes,
             "flash_bytes": self.flash.total_bytes,

@@ -4,65 +4,62 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgepack.ir import Array
-from edgepack.validation.files import OpenFile
 from edgepack.validation.interface import Interface
 
 SCRIPT = Path(__file__).with_name("device_script.py")
 
 
+class DeviceSamples:
+    """The samples that go to the device, with what the files made of them on this machine."""
+
+    def __init__(self, wanted: Iterable[int]) -> None:
+        """`wanted`: the numbers of the samples, among those that are run."""
+        self._wanted = frozenset(wanted)
+        self._columns: dict[str, list[Array]] = {}
+
+    def take(self, number: int, key: str, fed: Sequence[Array], given: Sequence[Array]) -> None:
+        """Note what file `key` was fed and gave, where sample `number` is wanted."""
+        if number not in self._wanted:
+            return
+        for side, arrays in (("in", fed), ("out", given)):
+            for index, array in enumerate(arrays):
+                self._columns.setdefault(f"{key}_{side}_{index}", []).append(array)
+
+    def arrays(self, keys: Iterable[str]) -> dict[str, Array]:
+        """Inputs and outputs of the files `keys` by name, samples first."""
+        starts = tuple(f"{key}_" for key in keys)
+        return {n: np.stack(c) for n, c in self._columns.items() if n.startswith(starts)}
+
+
 def write_bundle(
     folder: Path,
     files: Mapping[str, tuple[str, bytes]],
-    opened: Sequence[OpenFile],
-    samples: Sequence[Mapping[str, Array]],
+    interface: Interface,
+    samples: DeviceSamples,
     target: str,
 ) -> None:
-    """Write `folder`/device: `files` has (name, bytes) of each format, `opened` runs them.
-
-    Expected outputs are those of this machine's runtimes. Needs at least one sample.
-    """
+    """Write `folder`/device: `files` has (name, bytes) of each format. Needs a sample at least."""
     device = folder / "device"
     device.mkdir()
     (device / "validate.py").write_text(SCRIPT.read_text())
-    manifest: dict[str, Any] = {"target": target, "files": {}, **_ports(opened)}
-    arrays: dict[str, Array] = {}
-    for file in opened:
-        if file.key not in files:
-            continue
-        name, data = files[file.key]
+    manifest: dict[str, Any] = {"target": target, "files": {}, **interface.to_dict()}
+    for key, (name, data) in files.items():
         (device / name).write_bytes(data)
-        manifest["files"][file.key] = {"path": name, "sha256": hashlib.sha256(data).hexdigest()}
-        arrays.update(_columns(file, samples))
+        manifest["files"][key] = {"path": name, "sha256": hashlib.sha256(data).hexdigest()}
     (device / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-    np.savez(device / "samples.npz", allow_pickle=False, **arrays)
+    np.savez(device / "samples.npz", allow_pickle=False, **samples.arrays(files))
 
 
 def read_interface(folder: Path) -> Interface:
     """The interface of an exported folder. Raises KeyError, OSError or ValueError when damaged."""
     return Interface.from_dict(json.loads((folder / "device" / "manifest.json").read_text()))
-
-
-def _ports(opened: Sequence[OpenFile]) -> dict[str, Any]:
-    return opened[0].interface.to_dict() if opened else {"inputs": [], "outputs": []}
-
-
-def _columns(file: OpenFile, samples: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Inputs as the file takes them and outputs as it gave them, samples first."""
-    fed = [file.interface.encoded(sample, file.side) for sample in samples]
-    given = [file.raw(sample) for sample in samples]
-    named = {"in": zip(*fed, strict=True), "out": zip(*given, strict=True)}
-    return {
-        f"{file.key}_{side}_{index}": np.stack(column)
-        for side, columns in named.items()
-        for index, column in enumerate(columns)
-    }
 
 
 def bundle_samples(folder: Path, interface: Interface) -> list[dict[str, Array]]:

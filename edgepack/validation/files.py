@@ -20,6 +20,7 @@ from edgepack.validation.interface import Interface, Side
 _WARM_UP = 3
 _ENOUGH_SECONDS, _FEWEST_RUNS = 0.2, 5  # a slow model's median is steady after a few runs
 NOT_RUN = "not run in"  # how notes on files that could not be run here begin
+MICRO = "tflm"  # the key of the TFLite file as TensorFlow Lite Micro runs it
 LABELS = {"tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TFLite Micro"}
 
 
@@ -36,9 +37,10 @@ class OpenFile:
         """The layout of the file's inputs and outputs."""
         return self.interface.side_of(self.key)
 
-    def raw(self, sample: Mapping[str, Array]) -> list[Array]:
-        """The outputs as the file gives them, for a sample in the source's layout."""
-        return self.runtime.run(self.interface.encoded(sample, self.side))
+    def run(self, sample: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:
+        """Inputs as the file takes them, for a sample in the source's layout; outputs as given."""
+        fed = self.interface.encoded(sample, self.side)
+        return fed, self.runtime.run(fed)
 
     def real(self, outputs: Sequence[Array]) -> list[Array]:
         """Raw outputs as real numbers in the source's layout."""
@@ -58,6 +60,14 @@ class OpenFile:
                 break
         where = f"host, {LABELS[self.key]}"
         return Latency(where, "measured", round(float(np.median(times)) * 1e3, 4), "ms", len(times))
+
+
+def runs_in_micro(runtime: str | None, io: str | None) -> bool:
+    """Whether the TFLite file is also run by TensorFlow Lite Micro's host interpreter.
+
+    `runtime` is the one whose arena was planned, `io` the type of inputs and outputs.
+    """
+    return runtime == MICRO and io == "int8"
 
 
 def open_files(

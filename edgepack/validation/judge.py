@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgepack.data import Audit, Samples
 from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
+from edgepack.validation.bundle import DeviceSamples
 from edgepack.validation.files import OpenFile
 from edgepack.validation.measure import accuracy_of, agreement_of, latencies_of, run_files
-from edgepack.validation.watch import DataWatch, tie_warnings
+from edgepack.validation.watch import ON_DATA, DataWatch, tie_warnings
 
 _LATENCY_RUNS = 20
 
@@ -36,23 +38,39 @@ def judge(
     notes: tuple[str, ...] = (),
     *,
     agreement: Mapping[str, float | None] | None = None,
+    kept: DeviceSamples | None = None,
 ) -> Judgement:
     """Run `files`, and the float model `reference` where there is one, on the samples.
 
-    `agreement` is given where it was measured elsewhere (before a softmax).
+    `agreement` is given where it was measured elsewhere (before a softmax); `kept` takes those
+    samples and results that go to the device.
     """
-    everything = [*files, _renamed(reference)] if reference else list(files)
     watch = DataWatch(files[0].interface.inputs if files else ())
-    outcome = run_files(everything, watch.through(samples))
-    accuracy = accuracy_of(outcome, [f.key for f in files], "float" if reference else None)
+    outcome = run_files(files, watch.through(samples), reference, kept)
     return Judgement(
-        dataclasses.replace(accuracy, data_sha256=watch.sha256),
-        agreement_of(files, outcome) if agreement is None else agreement,
+        dataclasses.replace(accuracy_of(outcome), data_sha256=watch.sha256),
+        agreement_of(outcome) if agreement is None else agreement,
         () if watch.first is None else latencies_of(files, watch.first, _LATENCY_RUNS),
         notes,
         (*watch.warnings(), *tie_warnings(files, outcome)),
     )
 
 
-def _renamed(file: OpenFile) -> OpenFile:
-    return OpenFile("float", file.runtime, file.interface)
+def judge_data(
+    files: Sequence[OpenFile],
+    reference: OpenFile | None,
+    samples: Samples,
+    notes: tuple[str, ...] = (),
+    *,
+    agreement: Mapping[str, float | None] | None = None,
+    kept: DeviceSamples | None = None,
+) -> Judgement:
+    """`judge` on data that the user gave, with warnings on its values.
+
+    Raises BadData when it does not suit the model.
+    """
+    audit = Audit(samples)
+    pairs = ((sample.inputs, sample.label) for sample in audit)
+    found = judge(files, reference, pairs, notes, agreement=agreement, kept=kept)
+    told = (f"{ON_DATA}{warning}" for warning in audit.warnings)
+    return dataclasses.replace(found, warnings=(*told, *found.warnings))

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-
-import numpy as np
 
 from edgepack.ir import Array, Graph, Node, node_macs
 from edgepack.report import LayerInfo
 from edgepack.run.observe import Observer
+from edgepack.validation.compare import Noise
 
 
 def layer_sqnr(
-    real: Graph, quantized: Graph, samples: Iterable[tuple[Sequence[Array], Sequence[Array]]]
+    real: Graph,
+    quantized: Graph,
+    samples: Iterable[tuple[Sequence[Array], Sequence[Array]]],
+    *,
+    threads: int = 2,
 ) -> dict[str, float]:
     """SQNR in dB of every value that both graphs have, by name.
 
     `samples` gives the inputs of the float graph and those of the quantized one, side by side.
     """
-    signal: dict[str, float] = {}
-    noise: dict[str, float] = {}
+    noises: dict[str, Noise] = {}
     quants = {v.name: v.quant for v in quantized.values()}
-    one, two = Observer(real), Observer(quantized)
+    one, two = Observer(real, threads=threads), Observer(quantized, threads=threads)
     for inputs_real, inputs_quantized in samples:
         truth, found = one.run(inputs_real), two.run(inputs_quantized)
         for name in (name for name in truth if name in found):
             quant = quants.get(name)
             other = found[name] if quant is None else quant.dequantize(found[name])
-            if truth[name].dtype.kind != "f" or truth[name].shape != other.shape:
-                continue
-            reference = truth[name].astype(np.float64)
-            signal[name] = signal.get(name, 0.0) + float(np.square(reference).sum())
-            noise[name] = noise.get(name, 0.0) + float(np.square(reference - other).sum())
-    return {n: 10 * np.log10(s / noise[n]) for n, s in signal.items() if s > 0 and noise[n] > 0}
+            if truth[name].dtype.kind == "f" and truth[name].shape == other.shape:
+                noises.setdefault(name, Noise()).add(truth[name], other)
+    figures = {name: noise.sqnr_db for name, noise in noises.items()}
+    return {name: db for name, db in figures.items() if db is not None and math.isfinite(db)}
 
 
 def layer_infos(

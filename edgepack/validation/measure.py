@@ -6,91 +6,122 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-import numpy as np
-
 from edgepack.errors import BadData
 from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
-from edgepack.validation.compare import accuracy, sqnr_db, steps_apart, top1_agreement
+from edgepack.validation.bundle import DeviceSamples
+from edgepack.validation.compare import Apart, Noise, class_of, is_tied, share
 from edgepack.validation.files import OpenFile
 
 Sample = Mapping[str, Array]
 
 
 @dataclass(slots=True)
+class Tally:
+    """What the first outputs of one file were: right, tied, and their noise against float."""
+
+    right: int = 0
+    tied: int = 0
+    noise: Noise = field(default_factory=Noise)
+
+
+@dataclass(slots=True)
 class Outcome:
-    """What each file gave for the samples, as real numbers: by file key, one list per sample."""
+    """What running showed so far; outputs are compared as they come and none is kept.
 
-    real: dict[str, list[list[Array]]] = field(default_factory=dict)
-    labels: list[int] = field(default_factory=list)
+    `files` and `pairs` go by the files' keys; `real` is the float model's tally, None without one.
+    """
 
-    def first_outputs(self, key: str) -> list[Array]:
-        """The first output for every sample, as real numbers."""
-        return [outputs[0] for outputs in self.real[key]]
+    files: dict[str, Tally]
+    pairs: dict[tuple[str, str], Apart]
+    real: Tally | None
+    samples: int = 0
+    labels: int = 0
+
+    @classmethod
+    def of(cls, files: Sequence[OpenFile], reference: OpenFile | None) -> Outcome:
+        """Nothing yet."""
+        pairs = {
+            (a.key, b.key): Apart(a.interface.outputs[0].step) for a, b in combinations(files, 2)
+        }
+        return cls({f.key: Tally() for f in files}, pairs, Tally() if reference else None)
+
+    def add(self, outputs: Mapping[str, Array], real: Array | None, label: int | None) -> None:
+        """Take in one sample: the first output of each file and the float model's, real numbers.
+
+        Raises BadData for a label that no element of the output stands for.
+        """
+        self.samples += 1
+        self.labels += label is not None
+        for (first, second), apart in self.pairs.items():
+            apart.add(outputs[first], outputs[second])
+        for key, tally in self.files.items():
+            _judge(tally, outputs[key], label)
+            if real is not None:
+                tally.noise.add(real, outputs[key])
+        if self.real is not None and real is not None:
+            _judge(self.real, real, label)
 
 
-def run_files(files: Sequence[OpenFile], samples: Iterable[tuple[Sample, int | None]]) -> Outcome:
-    """Run every file on every sample; outputs are kept, so mind how many samples there are."""
-    outcome = Outcome({f.key: [] for f in files})
-    for sample, label in samples:
+def run_files(
+    files: Sequence[OpenFile],
+    samples: Iterable[tuple[Sample, int | None]],
+    reference: OpenFile | None = None,
+    kept: DeviceSamples | None = None,
+) -> Outcome:
+    """Run every file, and the float model `reference`, on every sample.
+
+    Memory does not grow with the number of samples; those that the device gets go to `kept`.
+    """
+    outcome = Outcome.of(files, reference)
+    for index, (sample, label) in enumerate(samples):
+        outputs = {}
         for file in files:
-            outcome.real[file.key].append(file.real(file.raw(sample)))
-        if label is not None:
-            _refuse_unknown_class(label, outcome)
-            outcome.labels.append(label)
+            fed, given = file.run(sample)
+            outputs[file.key] = file.real(given)[0]
+            if kept is not None:
+                kept.take(index, file.key, fed, given)
+        real = None if reference is None else reference.real(reference.run(sample)[1])[0]
+        outcome.add(outputs, real, label)
     return outcome
 
 
-def _refuse_unknown_class(label: int, outcome: Outcome) -> None:
-    for outputs in outcome.real.values():
-        classes = outputs[-1][0].size
-        if label >= classes:
-            raise BadData(
-                f"a sample has class index {label}, the model's first output {classes} elements",
-                hint="class indices count from 0, in the order of the output's elements",
-            )
+def _judge(tally: Tally, output: Array, label: int | None) -> None:
+    tally.tied += is_tied(output)
+    if label is None:
+        return
+    if label >= output.size:
+        raise BadData(
+            f"a sample has class index {label}, the model's first output {output.size} elements",
+            hint="class indices count from 0, in the order of the output's elements",
+        )
+    tally.right += class_of(output) == label
 
 
-def agreement_of(files: Sequence[OpenFile], outcome: Outcome) -> dict[str, float | None]:
-    """How far the files' results are apart, pair by pair.
+def agreement_of(outcome: Outcome) -> dict[str, float | None]:
+    """How far the files' results are apart, pair by pair: `Apart.figures` under the pair's name.
 
-    Integer outputs, also where they are made real at last: the largest distance in steps (LSB),
-    the share of elements within one step and equal, and top-1 agreement. Real outputs: the largest
-    absolute difference and top-1.
+    Integers are compared in steps (LSB) also where they are made real at last.
     """
-    figures: dict[str, float | None] = {}
-    for a, b in combinations(files, 2):
-        name = f"{a.key}_vs_{b.key}"
-        port = a.interface.outputs[0]
-        first, second = outcome.first_outputs(a.key), outcome.first_outputs(b.key)
-        if port.step is not None:
-            steps = steps_apart(first, second, port.step)
-            figures[f"{name}_max_lsb"] = float(steps.max(initial=0))
-            figures[f"{name}_within_1_lsb"] = float(np.mean(steps <= 1))
-            figures[f"{name}_equal"] = float(np.mean(steps == 0))
-        else:
-            apart = [np.abs(x - y).max(initial=0) for x, y in zip(first, second, strict=True)]
-            figures[f"{name}_max_abs"] = float(max(apart, default=0.0))
-        figures[f"{name}_top1"] = top1_agreement(first, second)
-    return figures
+    return {
+        f"{first}_vs_{second}_{name}": figure
+        for (first, second), apart in outcome.pairs.items()
+        for name, figure in apart.figures().items()
+    }
 
 
-def accuracy_of(outcome: Outcome, keys: Sequence[str], floats: str | None) -> Accuracy:
-    """Accuracy of each file in `keys` and of the float model, whose key is `floats`.
+def accuracy_of(outcome: Outcome) -> Accuracy:
+    """Accuracy of each file and of the float model.
 
     Without labels the accuracies are None; without a float model so is the first output's SQNR.
     """
-    count = len(outcome.real[keys[0]]) if keys else 0
-    labelled = bool(count) and len(outcome.labels) == count
-    sqnr: dict[str, float | None] = dict.fromkeys(keys)
-    if floats is not None:
-        real = outcome.first_outputs(floats)
-        sqnr = {key: _rounded(sqnr_db(real, outcome.first_outputs(key))) for key in keys}
-    if not labelled:
-        return Accuracy(exported=dict.fromkeys(keys), samples=count, output_sqnr_db=sqnr)
+    count, files, real = outcome.samples, outcome.files, outcome.real
+    sqnr = {key: _rounded(tally.noise.sqnr_db) for key, tally in files.items()}
+    if not count or outcome.labels != count:
+        return Accuracy(exported=dict.fromkeys(files), samples=count, output_sqnr_db=sqnr)
     return Accuracy(
-        float_=accuracy(outcome.first_outputs(floats), outcome.labels) if floats else None,
-        exported={key: accuracy(outcome.first_outputs(key), outcome.labels) for key in keys},
+        float_=None if real is None else share(real.right, count),
+        exported={key: share(tally.right, count) for key, tally in files.items()},
         metric="top-1",
         samples=count,
         output_sqnr_db=sqnr,

@@ -9,7 +9,6 @@ import numpy as np
 
 from edgepack.ir import Array
 from edgepack.report import Accuracy
-from edgepack.validation.compare import tied
 from edgepack.validation.files import LABELS, OpenFile
 from edgepack.validation.interface import Port
 from edgepack.validation.measure import Outcome
@@ -81,10 +80,10 @@ def tie_warnings(files: Sequence[OpenFile], outcome: Outcome) -> tuple[str, ...]
     """A sentence when integers are too coarse to tell the classes of labelled samples apart."""
     for file in files:
         if file.interface.outputs[0].step is not None and outcome.labels:
-            share = tied(outcome.first_outputs(file.key))
-            if share > _MANY:
+            tied = outcome.files[file.key].tied / outcome.samples
+            if tied > _MANY:
                 return (
                     f"{ON_DATA}the two largest outputs in {LABELS[file.key]} are equal integers "
-                    f"for {share:.0%} of the samples: ties decide the class",
+                    f"for {tied:.0%} of the samples: ties decide the class",
                 )
     return ()

@@ -111,6 +111,34 @@ def test_float_inputs_are_watched_too(tmp_path: Path) -> None:
     assert [w for w in report.warnings if "% of the values of 'x' lie outside" in w]
 
 
+ODD = IMAGES.copy()
+ODD[3] = 0.5
+
+
+@pytest.mark.parametrize("quantize", ["int8", "none", "fp16", "dynamic", "source"])
+def test_odd_data_is_told_whatever_the_scheme(quantize: str, tmp_path: Path) -> None:
+    model, out, scheme = save_onnx(tmp_path), tmp_path / "out", quantize
+    if quantize == "source":
+        edgepack.export(model, TARGET, tmp_path / "first", calibration=IMAGES)
+        model, scheme = tmp_path / "first" / "model.tflite", "auto"
+    odd = labelled(tmp_path, "odd", ODD)
+    calibrated = edgepack.export(
+        model, "raspberry-pi-4", out, quantize=scheme, calibration=ODD
+    ).warnings
+    assert [w for w in calibrated if w.startswith("input 'x': sample 3 ")]
+    measured = edgepack.export(
+        model, "raspberry-pi-4", out, quantize=scheme, calibration=IMAGES, eval=odd,
+        input_range=(0.1, 0.9),
+    ).warnings  # fmt: skip
+    for start in ("on these data, input 'x': sample 3 ", "on these data, input 'x' spans "):
+        assert [w for w in measured if w.startswith(start)]
+    assert [w for w in measured if w.startswith("input 'x' spans ")]
+    again = edgepack.validate(out, odd).warnings
+    assert [w for w in again if w.startswith("on these data, input 'x': sample 3 ")]
+    better = edgepack.validate(out, labelled(tmp_path, "good", IMAGES)).warnings
+    assert not [w for w in better if "sample 3" in w]
+
+
 def test_ties_are_told(tmp_path: Path) -> None:
     flat = dedent(NET).replace("v = random(4, 8)", "v = full(1e-3, 4, 8)")
     data = labelled(tmp_path, "measured", IMAGES)

@@ -8,7 +8,7 @@ import pytest
 from edgepack.errors import BadData
 from edgepack.ir.text import parse
 from edgepack.run.reference import ReferenceRuntime
-from edgepack.validation.compare import accuracy, sqnr_db, steps_apart, top1_agreement
+from edgepack.validation.compare import Apart, is_tied, sqnr_db
 from edgepack.validation.files import OpenFile
 from edgepack.validation.interface import Interface, Port
 from edgepack.validation.logits import before_softmax, ends_in_softmax
@@ -24,13 +24,20 @@ def test_sqnr() -> None:
 
 
 def test_steps() -> None:
-    assert steps_apart([A], [B], 0.1).tolist() == [0, 0, 3]
+    apart = Apart(0.1)
+    apart.add(A, B)
+    apart.add(A, A + 0.1)
+    assert apart.figures() == {
+        "max_lsb": 3, "within_1_lsb": 5 / 6, "equal": 2 / 6, "top1": 0.5,
+    }  # fmt: skip
 
 
-def test_accuracy_and_top1() -> None:
-    outputs = [np.array([[0.1, 0.9]]), np.array([[0.8, 0.2]])]
-    assert accuracy(outputs, [1, 1]) == 0.5
-    assert top1_agreement(outputs, outputs[::-1]) == 0.0
+def test_nothing_is_no_figure() -> None:
+    assert set(Apart(0.1).figures().values()) == {0.0, None}
+
+
+def test_ties() -> None:
+    assert [is_tied(a) for a in (A, B, A[:0])] == [True, False, False]
 
 
 def _open(key: str, text: str) -> OpenFile:
@@ -46,16 +53,16 @@ SAMPLES = [({"x": np.array([[0, 1]], np.float32)}, 1), ({"x": np.array([[3, 2]],
 def test_two_files_are_compared_on_all_samples() -> None:
     files = [_open("tflite", DOUBLE), _open("onnx", SHIFT)]
     outcome = run_files(files, SAMPLES)
-    figures = agreement_of(files, outcome)
+    figures = agreement_of(outcome)
     assert figures == {"tflite_vs_onnx_max_abs": 2.5, "tflite_vs_onnx_top1": 1.0}
-    found = accuracy_of(outcome, ["tflite", "onnx"], None)
+    found = accuracy_of(outcome)
     assert (found.exported, found.samples) == ({"tflite": 0.5, "onnx": 0.5}, 2)
     assert found.float_ is None
 
 
 def test_without_labels_there_is_no_accuracy() -> None:
     files = [_open("tflite", DOUBLE)]
-    found = accuracy_of(run_files(files, [(x, None) for x, _ in SAMPLES]), ["tflite"], None)
+    found = accuracy_of(run_files(files, [(x, None) for x, _ in SAMPLES]))
     assert (found.exported, found.metric) == ({"tflite": None}, None)
 
 
