@@ -179,7 +179,7 @@ def _refuse_constant(samples: Samples, spans: Collection[_Span]) -> None:
         low = next(iter(spans)).low
         raise BadData(
             f"{samples.source.name} is constant: all values of {len(samples)} samples are {low:g}",
-            hint="give real inputs; constant ones say nothing about the model's ranges",
+            hint="give real inputs; constant ones say nothing about the model",
         )
 
 

@@ -102,7 +102,7 @@ def preprocess_names() -> tuple[str, ...]:
 def _named(name: str) -> Preprocess:
     names = preprocess_names()
     if name not in names:
-        raise BadData(f"no preprocessing is called {name!r}", hint=f"{near(name, names)} {SYNTAX}")
+        raise BadData(f"no preprocessing is called {name!r}", hint=f"{near(name, names)}; {SYNTAX}")
     return _read(data_folder("calibration") / f"{name}.toml")
 
 

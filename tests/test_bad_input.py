@@ -270,7 +270,7 @@ def test_data(name: str, tmp_path: Path, out: Path, capfd: Capture) -> None:
 # -- options ---------------------------------------------------------------------------------------
 
 OPTIONS: dict[str, tuple[list[object], tuple[str, ...]]] = {
-    "quantize": (["--quantize", "int7"], ("--quantize", "int8, dynamic, fp16", "int7")),
+    "quantize": (["--quantize", "int7"], ("--quantize", "none, int8", "int7")),
     "formats": (["--formats", "tflite,coreml"], ("--formats", "tflite, onnx", "coreml")),
     "no formats": (["--formats", ""], ("--formats", "tflite, onnx")),
     "io": (["--io", "uint4"], ("--io", "int8, float")),
@@ -508,6 +508,41 @@ def test_validate_somewhere_unknown(folder: Path, capfd: Capture) -> None:
     assert_refused(call(capfd, "validate", folder, "--on", "moon"), "moon", "host")
 
 
+@pytest.mark.parametrize("option", ["--preprocess=scale=1/255", "--input-range=0,1", "--samples=3"])
+def test_validate_options_on_data_need_data(option: str, folder: Path, capfd: Capture) -> None:
+    name = option.partition("=")[0]
+    assert_refused(call(capfd, "validate", folder, option), name, "give --data too")
+
+
+def test_data_without_labels(folder: Path, tmp_path: Path, capfd: Capture) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    done = call(capfd, "validate", copy, "--data", npz(tmp_path, x=X), "--min-accuracy", 0.5)
+    assert done.code == 1
+    assert "not met: accuracy: not measured: the data of --data has no labels" in done.out
+
+
+def test_a_file_of_the_folder_is_not_the_folder(folder: Path, capfd: Capture) -> None:
+    for name in ("model.tflite", "device"):
+        assert_refused(call(capfd, "validate", folder / name), name, f"did you mean {folder}?")
+
+
+def test_an_export_is_not_a_model(folder: Path, capfd: Capture) -> None:
+    done = call(capfd, "check", folder, "--target", TARGET)
+    assert_refused(done, "edgepack export", "model.tflite")
+
+
+@pytest.mark.parametrize("option", ["--io=float", "--per-tensor", "--input-layout=nchw"])
+def test_a_quantized_model_is_checked_as_it_is(option: str, folder: Path, capfd: Capture) -> None:
+    done = call(capfd, "check", folder / "model.tflite", "--target", TARGET, option)
+    assert_refused(done, "quantized already", option.partition("=")[0])
+
+
+@pytest.mark.parametrize(("model", "word"), [("", "empty"), ("https://a.b/c.onnx", "download")])
+def test_names_that_are_no_files(model: str, word: str, capfd: Capture) -> None:
+    assert_refused(call(capfd, "check", model, "--target", TARGET), word)
+
+
 def test_validate_limits_need_data(folder: Path, capfd: Capture) -> None:
     done = call(capfd, "validate", folder, "--min-accuracy", "0.5")
     assert_refused(done, "--min-accuracy", "--data")
@@ -516,7 +551,8 @@ def test_validate_limits_need_data(folder: Path, capfd: Capture) -> None:
 @pytest.mark.parametrize("command", ["validate", "report"])
 def test_a_folder_that_no_export_wrote(command: str, tmp_path: Path, capfd: Capture) -> None:
     assert_refused(call(capfd, command, tmp_path), "report.json", "edgepack export")
-    assert_refused(call(capfd, command, tmp_path / "nowhere"), "nowhere")
+    assert_refused(call(capfd, command, tmp_path / "nowhere"), "nowhere does not exist")
+    assert_refused(call(capfd, command, file(tmp_path, "notes", b"x")), "notes is a file")
 
 
 # -- packages that are not installed ---------------------------------------------------------------

@@ -86,11 +86,21 @@ def notes_on(lowered: Lowered, target: Target) -> tuple[str, ...]:
 
 def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:
     if source.source.format == "tflite" and scheme_of(source, target, options) == "source":
-        # Judged as it is: what is in the file goes to the device.
+        _refuse_changes(options)  # judged as it is: what is in the file goes to the device
         io = "int8" if all(v.quant for v in source.inputs) else "float"
         kept = Quantization("source", "source", None, None, io)
         return Lowered(None, source, source, kept)
     return frugally_ordered(lower(canonical(source, options.input_layout), target, options), target)
+
+
+def _refuse_changes(options: ExportOptions) -> None:
+    for name in ("io", "input_layout", "per_tensor"):
+        if getattr(options, name):
+            raise BadInput(
+                f"the model is quantized already and checked as it is, so "
+                f"--{name.replace('_', '-')} is refused",
+                hint="leave it out, or give the float model",
+            )
 
 
 def _verdict(

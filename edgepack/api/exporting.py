@@ -216,7 +216,7 @@ def accuracy_requirements(
     """
     found = [a for a in accuracy.exported.values() if a is not None]
     worst, real = min(found, default=None), accuracy.float_
-    unknown = f"not measured: give {given_by} data with labels"
+    unknown = f"not measured: the data of {given_by} has no labels"
     requirements = []
     if options.min_accuracy is not None:
         met = worst is not None and worst >= options.min_accuracy

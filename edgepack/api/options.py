@@ -111,6 +111,15 @@ class ExportOptions:
             if getattr(self, name) is not None and data is None:
                 raise BadInput(f"--{name.replace('_', '-')} needs labelled data: give {option}")
 
+    def refuse_without_data(self, option: str, names: Iterable[str]) -> None:
+        """Raise BadInput when one of the options `names` is given, which `option` gives data for.
+
+        Call it when there is no such data.
+        """
+        for name in names:
+            if getattr(self, name) is not None:
+                raise BadInput(f"--{name.replace('_', '-')} is about data: give {option} too")
+
     def read_options(self) -> ReadOptions:
         """What concerns the reader."""
         weights = None if self.weights is None else str(self.weights)

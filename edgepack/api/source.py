@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgepack.api.options import ExportOptions
-from edgepack.errors import BadModel
+from edgepack.errors import BadInput, BadModel
 from edgepack.ir import Graph
 from edgepack.readers.load import load_graph, load_object
 
@@ -19,11 +19,24 @@ def read_source(model: Any, options: ExportOptions) -> Graph:
     if isinstance(model, Graph):
         return model.copy()
     if isinstance(model, str | Path):
+        _refuse_mistaken_path(str(model))
         graph = load_graph(model, options.read_options())
     else:
         graph = load_object(model, options.read_options())
     _refuse_nothing(graph)
     return graph
+
+
+def _refuse_mistaken_path(model: str) -> None:
+    if not model:
+        raise BadInput("the model's name is empty", hint="a variable that is not set?")
+    if "://" in model:
+        raise BadInput(f"{model} is an address", hint="download the model and give the file")
+    if (Path(model) / "report.json").is_file():
+        raise BadInput(
+            f"{model} is what `edgepack export` wrote",
+            hint=f"give a model in it ({model}/model.tflite), or `edgepack validate {model}`",
+        )
 
 
 def _refuse_nothing(graph: Graph) -> None:

@@ -25,6 +25,7 @@ from edgepack.validation.logits import ends_in_softmax
 from edgepack.validation.watch import ON_DATA, drop_warnings
 
 PLACES = ("host",)
+_FOLDER_HINT = "give a folder that `edgepack export` wrote"
 MEASURED = "measured on"  # how the note begins that says which samples were used
 
 
@@ -37,6 +38,8 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     """
     wanted = ExportOptions.of("validate", options)
     wanted.require_labels_for_limits(data, "--data")
+    if data is None:
+        wanted.refuse_without_data("--data", ("preprocess", "input_range", "samples"))
     if on not in PLACES:
         raise BadInput(f"--on {on} is not available", hint=f"one of: {', '.join(PLACES)}")
     directory = Path(folder)
@@ -108,14 +111,22 @@ def _intact(folder: Path, info: FileInfo) -> bytes:
     return data
 
 
+def _is_in_export(path: Path) -> bool:
+    return path.exists() and (path.parent / "report.json").is_file()
+
+
 def read_report(folder: Path) -> Report:
     """The report of an exported folder. Raises BadInput when there is none or it is damaged."""
     path = folder / "report.json"
+    if not folder.is_dir() and not _is_in_export(folder):
+        found = "is a file" if folder.exists() else "does not exist"
+        raise BadInput(f"{folder} {found}", hint=_FOLDER_HINT)
     try:
         return Report.from_dict(json.loads(path.read_text()))
     except OSError as problem:
         raise BadInput(
-            f"{folder} holds no report.json", hint="give a folder that `edgepack export` wrote"
+            f"{folder} is not the folder of an export: it has no report.json",
+            hint=f"did you mean {folder.parent}?" if _is_in_export(folder) else _FOLDER_HINT,
         ) from problem
     except (ValueError, KeyError, TypeError) as problem:
         raise BadInput(f"{path} is damaged: {problem}", hint="export again") from problem
