@@ -5,6 +5,8 @@ real = scale * (q - zero_point), per tensor or per channel along `axis`.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +69,25 @@ class QuantParams:
         return hash((self.axis, self.scale.tobytes(), self.zero_point.tobytes()))
 
     def moved(self, axis: int | None) -> QuantParams:
-        """The same parameters with the channels along another axis (after a transpose)."""
+        """The same parameters with the channels along another axis."""
         return QuantParams(self.scale, self.zero_point, axis)
+
+    def transposed(self, perm: Sequence[int]) -> QuantParams:
+        """The parameters of a value after it was transposed by `perm`."""
+        return self if self.axis is None else self.moved(perm.index(self.axis % len(perm)))
+
+    def reshaped(self, old: Sequence[int], new: Sequence[int]) -> QuantParams | None:
+        """The parameters of a value of shape `old` after a reshape to `new`.
+
+        None when the channel dimension was cut up or merged with another.
+        """
+        if self.axis is None:
+            return self
+        axis = self.axis % len(old)
+        before, size = math.prod(old[:axis]), old[axis]
+        kept = (i for i, d in enumerate(new) if d == size and math.prod(new[:i]) == before)
+        found = next(kept, None)
+        return None if found is None else self.moved(found)
 
     def quantize(self, real: Array, dtype: DType) -> Array:
         """Nearest integers (ties to even) of `real`, saturated to `dtype`; any shape."""

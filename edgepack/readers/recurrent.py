@@ -18,28 +18,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 
 from edgepack.ir import Array, DType, Value
+from edgepack.readers.emitter import Emitter
 from edgepack.readers.recurrent_activations import SIGMOID, TANH, Activation, apply
 
 # From this many steps on an LSTM is one node; below, its few unrolled nodes need no state at all.
 LSTM_NODE_STEPS: Final = 3
-
-
-class Builder(Protocol):
-    """What adds nodes: a reader's own context, or an adapter of it."""
-
-    def emit(self, op: str, *inputs: Value | None, **attrs: Any) -> Value:
-        """One IR node with one output."""
-
-    def emit_multi(self, op: str, *inputs: Value | None, **attrs: Any) -> tuple[Value, ...]:
-        """One IR node with several outputs."""
-
-    def const(self, array: Array) -> Value:
-        """A constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +118,7 @@ class RnnCell:
     clip: float | None = None
 
 
-def lstm(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
+def lstm(b: Emitter, x: Value, cell: LstmCell, scan: Scan) -> Run:
     """An LSTM over x, [time, batch, in] or batch first: one `Lstm` node where it is a plain one."""
     if _is_plain(x, cell, scan):
         return _lstm_node(b, x, cell, scan)
@@ -140,7 +128,7 @@ def lstm(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
     )
 
 
-def gru(b: Builder, x: Value, cell: GruCell, scan: Scan) -> Run:
+def gru(b: Emitter, x: Value, cell: GruCell, scan: Scan) -> Run:
     """A GRU over x, [time, batch, in] or batch first, unrolled."""
     weights = cell.weights
     bias = weights.w_bias if cell.reset_after else _merged_bias(b, weights)
@@ -151,7 +139,7 @@ def gru(b: Builder, x: Value, cell: GruCell, scan: Scan) -> Run:
     return loop.run(parts, partial(step, b, cell), (scan.h or zeros,))
 
 
-def rnn(b: Builder, x: Value, cell: RnnCell, scan: Scan) -> Run:
+def rnn(b: Emitter, x: Value, cell: RnnCell, scan: Scan) -> Run:
     """A simple RNN over x, [time, batch, in] or batch first, unrolled."""
     parts = _projected(b, x, cell.weights, _merged_bias(b, cell.weights), scan)
     return _Loop(b, scan, cell.weights.out).run(parts, partial(_rnn_step, b, cell), (scan.h,))
@@ -183,7 +171,7 @@ def _is_zero(state: Value | None) -> bool:
     return state is None or (state.is_const and not state.const.any())
 
 
-def _lstm_node(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
+def _lstm_node(b: Emitter, x: Value, cell: LstmCell, scan: Scan) -> Run:
     weights, units = cell.weights, cell.units
     time, batch = (1, x.shape[0]) if scan.batch_first else (0, x.shape[1])
     bias = _merged_bias(b, weights)
@@ -195,14 +183,14 @@ def _lstm_node(b: Builder, x: Value, cell: LstmCell, scan: Scan) -> Run:
         None, None, None, *_gates(b, bias), None, None, zeros, zeros,
         time_major=not scan.batch_first,
     )  # fmt: skip
-    last = _reshaped(b, _sliced(b, y, time, y.shape[time] - 1, 1), (batch, units))
+    last = b.reshape(b.slice(y, time, y.shape[time] - 1, 1), (batch, units))
     return Run(b.emit("Reverse", y, axes=(time,)) if scan.reverse else y, last)
 
 
-def _gates(b: Builder, stacked: Value) -> list[Value]:
+def _gates(b: Emitter, stacked: Value) -> list[Value]:
     """The four gates' parts in the order of the `Lstm` node: input, forget, cell, output."""
     enter, forget, leave, candidate = np.split(stacked.const, 4)
-    return [b.const(np.ascontiguousarray(a)) for a in (enter, forget, candidate, leave)]
+    return [b.const(a) for a in (enter, forget, candidate, leave)]
 
 
 # -- unrolled: what all cells share ----------------------------------------------------------------
@@ -215,7 +203,7 @@ Step = Callable[[Value, State], tuple[Value, ...]]
 class _Loop:
     """Calls a cell's step for each part of the projected input and keeps its states."""
 
-    b: Builder
+    b: Emitter
     scan: Scan
     out: int
 
@@ -248,22 +236,22 @@ class _Loop:
         return self.b.emit("Where", mask, new, other)
 
     def _stacked(self, outputs: list[Value], batch: int) -> Value:
-        joined = outputs[0] if len(outputs) == 1 else self.b.emit("Concat", *outputs, axis=0)
-        y = _reshaped(self.b, joined, (len(outputs), batch, self.out))
+        joined = self.b.concat(outputs, 0)
+        y = self.b.reshape(joined, (len(outputs), batch, self.out))
         return _swapped(self.b, y) if self.scan.batch_first else y
 
 
 def _projected(
-    b: Builder, x: Value, weights: Weights, bias: Value | None, scan: Scan
+    b: Emitter, x: Value, weights: Weights, bias: Value | None, scan: Scan
 ) -> tuple[Value, ...]:
     """The input's share of the gates, [batch, gates * units] for each step."""
     x = _swapped(b, x) if scan.batch_first else x
     steps, batch, size = x.shape
-    y = _dense(b, _reshaped(b, x, (steps * batch, size)), weights.w, bias)
-    return b.emit_multi("Split", y, axis=0, sizes=(batch,) * steps) if steps > 1 else (y,)
+    y = _dense(b, b.reshape(x, (steps * batch, size)), weights.w, bias)
+    return b.split(y, 0, (batch,) * steps)
 
 
-def _masks(b: Builder, lengths: Value | None, steps: int) -> list[Value | bool]:
+def _masks(b: Emitter, lengths: Value | None, steps: int) -> list[Value | bool]:
     """For each step, whether it counts: for all sequences, for none, or for those of [batch, 1]."""
     if lengths is None:
         return [True] * steps
@@ -271,33 +259,33 @@ def _masks(b: Builder, lengths: Value | None, steps: int) -> list[Value | bool]:
         known = np.arange(steps)[:, None] < lengths.const[None, :]
         return [_known_mask(b, row) for row in known]
     order = b.const(np.arange(steps, dtype=lengths.dtype.numpy)[:, None])
-    mask = b.emit("Less", order, _reshaped(b, lengths, (1, lengths.size)))
-    rows = b.emit_multi("Split", mask, axis=0, sizes=(1,) * steps) if steps > 1 else (mask,)
-    return [_reshaped(b, row, (lengths.size, 1)) for row in rows]
+    mask = b.emit("Less", order, b.reshape(lengths, (1, lengths.size)))
+    rows = b.split(mask, 0, (1,) * steps)
+    return [b.reshape(row, (lengths.size, 1)) for row in rows]
 
 
-def _known_mask(b: Builder, row: Array) -> Value | bool:
+def _known_mask(b: Emitter, row: Array) -> Value | bool:
     return bool(row[0]) if (row == row[0]).all() else b.const(row[:, None])
 
 
 # -- unrolled: one step of each cell ---------------------------------------------------------------
 
 
-def _lstm_step(b: Builder, cell: LstmCell, part: Value, state: State) -> tuple[Value, ...]:
+def _lstm_step(b: Emitter, cell: LstmCell, part: Value, state: State) -> tuple[Value, ...]:
     """i, f, o = gate(...), g = candidate(...); c' = f * c + i * g and h' = o * shown(c')."""
     h, c = state
     z = part if h is None else b.emit("Add", part, _dense(b, h, cell.weights.r, None))
     act = partial(_clipped, b, cell.clip)
     units = cell.units
     if cell.peepholes is None:
-        gates, candidate = b.emit_multi("Split", z, axis=1, sizes=(3 * units, units))
+        gates, candidate = b.split(z, 1, (3 * units, units))
         enter, forget, leave = b.emit_multi(
             "Split", act(cell.gate, gates), axis=1, sizes=(units,) * 3
         )
         return _lstm_states(
             b, cell, (enter, forget, act(cell.candidate, candidate)), c, lambda _: leave
         )
-    to_enter, to_forget, to_leave, candidate = b.emit_multi("Split", z, axis=1, sizes=(units,) * 4)
+    to_enter, to_forget, to_leave, candidate = b.split(z, 1, (units,) * 4)
     seen = [
         _peeped(b, v, c, p) for v, p in zip((to_enter, to_forget), cell.peepholes, strict=False)
     ]
@@ -310,12 +298,12 @@ def _lstm_step(b: Builder, cell: LstmCell, part: Value, state: State) -> tuple[V
 
 
 def _lstm_states(
-    b: Builder, cell: LstmCell, gates: tuple[Value, Value, Value], c: Value | None,
+    b: Emitter, cell: LstmCell, gates: tuple[Value, Value, Value], c: Value | None,
     leave: Callable[[Value], Value],
 ) -> tuple[Value, Value]:  # fmt: skip
     enter, forget, candidate = gates
     if cell.coupled:
-        forget = b.emit("Sub", b.const(np.asarray(1, enter.dtype.numpy)), enter)
+        forget = b.emit("Sub", 1, enter)
     added = b.emit("Mul", enter, candidate)
     new = added if c is None else b.emit("Add", b.emit("Mul", forget, c), added)
     shown = _clipped(b, cell.clip, cell.shown, new)
@@ -323,48 +311,48 @@ def _lstm_states(
     return h if cell.projection is None else _dense(b, h, cell.projection, None), new
 
 
-def _peeped(b: Builder, z: Value, c: Value | None, weights: Value) -> Value:
+def _peeped(b: Emitter, z: Value, c: Value | None, weights: Value) -> Value:
     return z if c is None else b.emit("Add", z, b.emit("Mul", c, weights))
 
 
-def _gru_reset_after(b: Builder, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
+def _gru_reset_after(b: Emitter, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
     """n = candidate(x_n + r * (R_n h + b)); h' = n + z * (h - n)."""
     h, units = _present(state), cell.weights.out
     product = _dense(b, h, cell.weights.r, cell.weights.r_bias)
     sizes = (2 * units, units)
-    x_gates, x_new = b.emit_multi("Split", part, axis=1, sizes=sizes)
-    h_gates, h_new = b.emit_multi("Split", product, axis=1, sizes=sizes)
+    x_gates, x_new = b.split(part, 1, sizes)
+    h_gates, h_new = b.split(product, 1, sizes)
     update, reset = _gru_gates(b, cell, b.emit("Add", x_gates, h_gates))
     z = b.emit("Add", x_new, b.emit("Mul", reset, h_new))
     return (_gru_state(b, cell, update, z, h),)
 
 
-def _gru_reset_before(b: Builder, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
+def _gru_reset_before(b: Emitter, cell: GruCell, part: Value, state: State) -> tuple[Value, ...]:
     """n = candidate(x_n + R_n (r * h) + b); h' = n + z * (h - n)."""
     h, units = _present(state), cell.weights.out
-    x_gates, x_new = b.emit_multi("Split", part, axis=1, sizes=(2 * units, units))
+    x_gates, x_new = b.split(part, 1, (2 * units, units))
     of_gates, of_new = (
-        _rows(b, cell.weights.r, 0, 2 * units),
-        _rows(b, cell.weights.r, 2 * units, units),
+        b.slice(cell.weights.r, 0, 0, 2 * units),
+        b.slice(cell.weights.r, 0, 2 * units, units),
     )
     update, reset = _gru_gates(b, cell, b.emit("Add", x_gates, _dense(b, h, of_gates, None)))
     z = b.emit("Add", x_new, _dense(b, b.emit("Mul", reset, h), of_new, None))
     return (_gru_state(b, cell, update, z, h),)
 
 
-def _gru_gates(b: Builder, cell: GruCell, z: Value) -> tuple[Value, Value]:
+def _gru_gates(b: Emitter, cell: GruCell, z: Value) -> tuple[Value, Value]:
     units = cell.weights.out
     gates = _clipped(b, cell.clip, cell.gate, z)
-    update, reset = b.emit_multi("Split", gates, axis=1, sizes=(units, units))
+    update, reset = b.split(gates, 1, (units, units))
     return update, reset
 
 
-def _gru_state(b: Builder, cell: GruCell, update: Value, z: Value, h: Value) -> Value:
+def _gru_state(b: Emitter, cell: GruCell, update: Value, z: Value, h: Value) -> Value:
     new = _clipped(b, cell.clip, cell.candidate, z)
     return b.emit("Add", new, b.emit("Mul", update, b.emit("Sub", h, new)))
 
 
-def _rnn_step(b: Builder, cell: RnnCell, part: Value, state: State) -> tuple[Value, ...]:
+def _rnn_step(b: Emitter, cell: RnnCell, part: Value, state: State) -> tuple[Value, ...]:
     h = state[0]
     z = part if h is None else b.emit("Add", part, _dense(b, h, cell.weights.r, None))
     return (_clipped(b, cell.clip, cell.activation, z),)
@@ -379,13 +367,13 @@ def _present(state: State) -> Value:
 # -- small parts -----------------------------------------------------------------------------------
 
 
-def _clipped(b: Builder, clip: float | None, activation: Activation, x: Value) -> Value:
+def _clipped(b: Emitter, clip: float | None, activation: Activation, x: Value) -> Value:
     """The activation of `x`, kept within -clip..clip before."""
     bounded = x if clip is None else b.emit("Clip", x, min=-clip, max=clip)
     return apply(b, activation, bounded)
 
 
-def _dense(b: Builder, x: Value, w: Value, bias: Value | None) -> Value:
+def _dense(b: Emitter, x: Value, w: Value, bias: Value | None) -> Value:
     """X [rows, in] times w [out, in], plus the bias."""
     if w.is_const and (bias is None or bias.is_const) and not x.is_const:
         return b.emit("FullyConnected", x, w, bias)
@@ -393,35 +381,17 @@ def _dense(b: Builder, x: Value, w: Value, bias: Value | None) -> Value:
     return y if bias is None else b.emit("Add", y, bias)
 
 
-def _merged_bias(b: Builder, weights: Weights) -> Value | None:
+def _merged_bias(b: Emitter, weights: Weights) -> Value | None:
     """The sum of both biases: they are added in one place."""
     first, second = weights.w_bias, weights.r_bias
     if first is None or second is None:
         return first or second
-    if first.is_const and second.is_const:
-        return b.const(first.const + second.const)
     return b.emit("Add", first, second)
 
 
-def _rows(b: Builder, w: Value, begin: int, size: int) -> Value:
-    if w.is_const:
-        return b.const(np.ascontiguousarray(w.const[begin : begin + size]))
-    return _sliced(b, w, 0, begin, size)
-
-
-def _sliced(b: Builder, x: Value, axis: int, begin: int, size: int) -> Value:
-    begins, sizes = [0] * x.rank, list(x.shape)
-    begins[axis], sizes[axis] = begin, size
-    return b.emit("Slice", x, begin=begins, size=sizes, stride=[1] * x.rank)
-
-
-def _reshaped(b: Builder, x: Value, shape: tuple[int, ...]) -> Value:
-    return x if x.shape == shape else b.emit("Reshape", x, shape=shape)
-
-
-def _swapped(b: Builder, x: Value) -> Value:
+def _swapped(b: Emitter, x: Value) -> Value:
     """Time and batch exchanged; a mere reshape where one of them is 1."""
     first, second, size = x.shape
     if 1 in (first, second):
-        return _reshaped(b, x, (second, first, size))
-    return b.emit("Transpose", x, perm=(1, 0, 2))
+        return b.reshape(x, (second, first, size))
+    return b.transpose(x, (1, 0, 2))

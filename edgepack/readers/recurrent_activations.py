@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
+from typing import Final
 
 from edgepack.ir import Value
-
-if TYPE_CHECKING:
-    from edgepack.readers.recurrent import Builder
+from edgepack.readers.emitter import Emitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,63 +24,62 @@ TANH: Final = Activation("Tanh")
 RELU: Final = Activation("Relu")
 
 
-def apply(b: Builder, activation: Activation, x: Value) -> Value:
+def apply(b: Emitter, activation: Activation, x: Value) -> Value:
     """The activation of `x`."""
     return ACTIVATIONS[activation.name](b, x, activation.alpha, activation.beta)
 
 
-Apply = Callable[["Builder", Value, float, float], Value]
+Apply = Callable[[Emitter, Value, float, float], Value]
 
 
 def _plain(op: str) -> Apply:
     return lambda b, x, alpha, beta: b.emit(op, x)
 
 
-def _scaled(b: Builder, x: Value, factor: float) -> Value:
-    return x if factor == 1 else b.emit("Mul", x, b.const(np.asarray(factor, x.dtype.numpy)))
+def _scaled(b: Emitter, x: Value, factor: float) -> Value:
+    return x if factor == 1 else b.emit("Mul", x, factor)
 
 
-def _shifted(b: Builder, x: Value, offset: float) -> Value:
-    return x if offset == 0 else b.emit("Add", x, b.const(np.asarray(offset, x.dtype.numpy)))
+def _shifted(b: Emitter, x: Value, offset: float) -> Value:
+    return x if offset == 0 else b.emit("Add", x, offset)
 
 
-def _affine(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _affine(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """alpha * x + beta."""
     return _shifted(b, _scaled(b, x, alpha), beta)
 
 
-def _leaky_relu(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _leaky_relu(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     return b.emit("LeakyRelu", x, alpha=alpha)
 
 
-def _thresholded_relu(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _thresholded_relu(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """X where above alpha, else 0."""
-    zero, limit = (b.const(np.asarray(v, x.dtype.numpy)) for v in (0.0, alpha))
-    return b.emit("Where", b.emit("Greater", x, limit), x, zero)
+    return b.emit("Where", b.emit("Greater", x, alpha), x, 0.0)
 
 
-def _scaled_tanh(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _scaled_tanh(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """alpha * tanh(beta * x)."""
     return _scaled(b, b.emit("Tanh", _scaled(b, x, beta)), alpha)
 
 
-def _hard_sigmoid(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _hard_sigmoid(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """alpha * x + beta, kept in 0..1."""
     return b.emit("Clip", _affine(b, x, alpha, beta), min=0.0, max=1.0)
 
 
-def _elu(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _elu(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """alpha * (exp(x) - 1) where negative."""
     y = b.emit("Elu", x)
     return y if alpha == 1 else b.emit("LeakyRelu", y, alpha=alpha)
 
 
-def _softsign(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _softsign(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """X / (1 + |x|)."""
     return b.emit("Div", x, _shifted(b, b.emit("Abs", x), 1.0))
 
 
-def _softplus(b: Builder, x: Value, alpha: float, beta: float) -> Value:
+def _softplus(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """log(1 + exp(x)), written so that exp never overflows."""
     small = b.emit("Exp", b.emit("Neg", b.emit("Abs", x)))
     return b.emit("Add", b.emit("Relu", x), b.emit("Log", _shifted(b, small, 1.0)))

@@ -15,8 +15,9 @@ import numpy as np
 
 from edgepack.errors import BadModel, EdgepackError, Finding, InternalError, Unsupported
 from edgepack.ir import Array, DType, Graph, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.onnx import attributes, families  # noqa: F401 (families register)
-from edgepack.readers.onnx.context import Call, Context, Declined
+from edgepack.readers.onnx.context import Call, Context
 from edgepack.readers.onnx.expand import evaluate, function_body
 from edgepack.readers.onnx.model import (
     check_not_older,
@@ -95,7 +96,7 @@ class _Reader:
         self.model = model
         self.graph = graph
         self.array_of = array_of
-        self.ctx = Context(graph)
+        self.ctx = Context(graph, "")
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.findings: list[Finding] = []
 
@@ -182,7 +183,7 @@ class _Reader:
             lost = any(v is None and n for v, n in zip(inputs, node.input, strict=True))
             try:
                 results = [] if lost else self._node(node, name, inputs, scope)
-            except Declined as problem:
+            except Refused as problem:
                 self._report(node, name, inputs, problem)
                 results, lost = [], True
             if lost:
@@ -197,9 +198,9 @@ class _Reader:
             if not out:
                 continue
             if value is None and not lost and scope.users[out]:
-                self._report(node, name, [], Declined(f"its output {index} is not supported"))
-            if value is not None and value.producer is not None:
-                self._rename(value, scope.prefix + out, name)
+                self._report(node, name, [], Refused(f"its output {index} is not supported"))
+            if value is not None and _is_of(name, value):
+                self.ctx.rename(value, scope.prefix + out, name)
             scope.values[out] = value
             if (
                 node.op_type == "Constant"
@@ -208,15 +209,7 @@ class _Reader:
             ):
                 _check_finite(value.const, out, scope.users[out])
 
-    def _rename(self, value: Value, name: str, node_name: str) -> None:
-        """Give what a node made the names that the user knows."""
-        if not value.name.startswith(node_name + "/"):
-            return
-        value.name = self.graph.fresh(name)
-        if value.producer is not None:
-            value.producer.name = node_name
-
-    def _report(self, node: Any, name: str, inputs: list[Value | None], problem: Declined) -> None:
+    def _report(self, node: Any, name: str, inputs: list[Value | None], problem: Refused) -> None:
         first = next((v for v in inputs if v is not None), None)
         dtype = None if first is None else str(first.dtype)
         self.findings.append(Finding(name, node.op_type, dtype, problem.reason, problem.hint))
@@ -242,12 +235,12 @@ class _Reader:
             return self._branch(call, scope)
         try:
             return self._translate(node, call, scope)
-        except Declined:
+        except Refused:
             known = all(v is None or (v.is_const and v.quant is None) for v in inputs)
             arrays = evaluate(node, inputs, scope.opsets) if known and inputs else None
             if arrays is None:
                 raise
-            return [self.ctx.constant(a) for a in arrays]
+            return [self.ctx.const(a) for a in arrays]
 
     def _translate(self, node: Any, call: Call, scope: _Scope) -> list[Value | None]:
         reading = READS.get(key(call.domain, call.op))
@@ -261,7 +254,7 @@ class _Reader:
         except BadModel as problem:
             at = problem.at or f"{call.op} {call.name}"
             raise BadModel(problem.message, at=at, hint=problem.hint) from problem
-        except (EdgepackError, Declined):
+        except (EdgepackError, Refused):
             raise
         except _NONSENSE as problem:
             raise BadModel(f"{call.op} {call.name} makes no sense: {problem}") from problem
@@ -321,6 +314,11 @@ class _Reader:
         self._enter(body, inner)
         self._walk(body.node, inner)
         return [self._value(n, inner, call.name) for n in outputs]
+
+
+def _is_of(name: str, value: Value) -> bool:
+    """Whether the node of this name made the value, or the body that stands in its place did."""
+    return value.producer is not None and value.name.startswith(f"{name}/")
 
 
 def _input_dtype(info: Any) -> DType:

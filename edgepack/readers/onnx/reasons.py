@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgepack.readers.onnx.context import Declined
+from edgepack.readers.emitter import Refused
 
 _DATA_DEPENDENT = (
     "the shape of its result depends on the values of its input",
@@ -32,12 +32,12 @@ _REASONS = {
 }  # fmt: skip
 
 
-def why_not(node: Any) -> Declined:
+def why_not(node: Any) -> Refused:
     """What to say of a node for whose operator there is no reading function."""
     if node.domain not in ("", "ai.onnx"):
-        return Declined(
+        return Refused(
             f"unknown operator of domain {node.domain}",
             "replace it, or export without custom operators",
         )
     reason, hint = _REASONS.get(node.op_type, ("unknown operator", "replace it by simpler ones"))
-    return Declined(reason, hint)
+    return Refused(reason, hint)

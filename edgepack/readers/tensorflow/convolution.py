@@ -45,7 +45,7 @@ def _geometry(call: Call, x: Value, kernel: Sequence[int]) -> dict[str, Any]:
     dilation = _planar(call, call.attrs.get("dilations") or (1, 1, 1, 1))
     stride = _planar(call, call.attrs["strides"])
     pad = _pads(call, x, kernel, dilation)
-    return {"stride": stride, "dilation": dilation, "pad": pad, "layout": call.layout}
+    return {"stride": stride, "dilation": dilation, "pad": pad}
 
 
 @reads("Conv2D")
@@ -82,9 +82,7 @@ def transposed_conv2d(call: Call) -> Value:
         pad.append((cut // 2, cut - cut // 2))
         extra.append(large - full + cut)
     w = call.const(filters.transpose(2, 0, 1, 3), name="weight")
-    return call.emit(
-        "ConvTranspose2d", x, w, None, stride=stride, pad=pad, output_pad=extra, layout=call.layout
-    )
+    return call.emit("ConvTranspose2d", x, w, None, stride=stride, pad=pad, output_pad=extra)
 
 
 @reads("BiasAdd")
@@ -104,7 +102,7 @@ def pool(call: Call) -> Value:
     stride = _planar(call, call.attrs["strides"])
     op = "AveragePool2d" if call.op == "AvgPool" else "MaxPool2d"
     pad = _pads(call, x, kernel)
-    return call.emit(op, x, kernel=kernel, stride=stride, pad=pad, layout=call.layout)
+    return call.emit(op, x, kernel=kernel, stride=stride, pad=pad)
 
 
 @reads("ResizeBilinear", "ResizeNearestNeighbor")
@@ -122,7 +120,7 @@ def resize(call: Call) -> Value:
 def depth_space(call: Call) -> Value:
     """DepthToSpace or SpaceToDepth; TensorFlow has the block first, as the IR has."""
     block = int(call.attrs["block_size"])
-    return call.emit(call.op, call.value(0), block=block, layout=call.layout)
+    return call.emit(call.op, call.value(0), block=block)
 
 
 @reads("SpaceToBatchND")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from edgepack.ir import Value
 from edgepack.readers.emitter import Refused
 from edgepack.readers.tensorflow.call import Call, Const
@@ -75,10 +73,10 @@ def _product(call: Call, a: tuple[Value, str], b: tuple[Value, str], out: str) -
 
     def arranged(value: Value, names: str, *groups: list[str]) -> Value:
         order = [c for group in groups for c in group]
-        turned = _turned(call, value, [names.index(c) for c in order])
+        turned = call.transpose(value, [names.index(c) for c in order])
         shape = [*(sizes[c] for c in batch)]
         shape += [math.prod(sizes[c] for c in group) for group in groups[1:]]
-        return _shaped(call, turned, shape)
+        return call.reshape(turned, shape)
 
     lhs = arranged(x, left, batch, rows, inner)
     if not batch and y.is_const:
@@ -89,15 +87,3 @@ def _product(call: Call, a: tuple[Value, str], b: tuple[Value, str], out: str) -
     order = [*batch, *rows, *columns]
     product = call.reshape(product, [sizes[c] for c in order])
     return call.transpose(product, [order.index(c) for c in out])
-
-
-def _turned(call: Call, x: Value, perm: list[int]) -> Value:
-    if x.is_const:
-        return call.const(np.transpose(x.const, perm), name="weight")
-    return call.transpose(x, perm)
-
-
-def _shaped(call: Call, x: Value, shape: list[int]) -> Value:
-    if x.is_const:
-        return call.const(x.const.reshape(shape), name="weight")
-    return call.reshape(x, shape)

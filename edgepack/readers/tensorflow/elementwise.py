@@ -57,7 +57,7 @@ def add_n(call: Call) -> Value:
 def no_nan(call: Call) -> Value:
     """A product or quotient that is 0 where the second (quotient) operand is."""
     a, b = call.values()
-    zero = call.number(0.0)
+    zero = 0.0
     if call.op == "Xdivy":
         return call.emit("Where", call.emit("Equal", a, zero), zero, call.emit("Div", a, b))
     op = "Mul" if call.op == "MulNoNan" else "Div"
@@ -74,7 +74,7 @@ def square(call: Call) -> Value:
 @reads("Reciprocal", "Inv")
 def reciprocal(call: Call) -> Value:
     """1 / x."""
-    return call.emit("Div", call.number(1.0), call.value(0))
+    return call.emit("Div", 1.0, call.value(0))
 
 
 @reads("LeakyRelu")
@@ -87,10 +87,10 @@ def leaky_relu(call: Call) -> Value:
 def selu(call: Call) -> Value:
     """scale * (relu(x) + alpha * (exp(min(x, 0)) - 1))."""
     x, alpha, scale = call.value(0), 1.6732632423543772, 1.0507009873554805
-    negative = call.emit("Exp", call.emit("Minimum", x, call.number(0.0)))
-    negative = call.emit("Sub", negative, call.number(1.0))
-    negative = call.emit("Mul", negative, call.number(alpha * scale))
-    positive = call.emit("Mul", call.emit("Relu", x), call.number(scale))
+    negative = call.emit("Exp", call.emit("Minimum", x, 0.0))
+    negative = call.emit("Sub", negative, 1.0)
+    negative = call.emit("Mul", negative, alpha * scale)
+    positive = call.emit("Mul", call.emit("Relu", x), scale)
     return call.emit("Add", positive, negative)
 
 
@@ -99,7 +99,7 @@ def softplus(call: Call) -> Value:
     """relu(x) + log(1 + e^-|x|), which cannot overflow."""
     x = call.value(0)
     small = call.emit("Exp", call.emit("Neg", call.emit("Abs", x)))
-    small = call.emit("Log", call.emit("Add", small, call.number(1.0)))
+    small = call.emit("Log", call.emit("Add", small, 1.0))
     return call.emit("Add", call.emit("Relu", x), small)
 
 
@@ -107,7 +107,7 @@ def softplus(call: Call) -> Value:
 def softsign(call: Call) -> Value:
     """x / (1 + |x|)."""
     x = call.value(0)
-    return call.emit("Div", x, call.emit("Add", call.emit("Abs", x), call.number(1.0)))
+    return call.emit("Div", x, call.emit("Add", call.emit("Abs", x), 1.0))
 
 
 @reads("Softmax", "LogSoftmax")
@@ -132,13 +132,13 @@ def clip(call: Call) -> Value:
 @reads("Expm1")
 def expm1(call: Call) -> Value:
     """e^x - 1."""
-    return call.emit("Sub", call.emit("Exp", call.value(0)), call.number(1.0))
+    return call.emit("Sub", call.emit("Exp", call.value(0)), 1.0)
 
 
 @reads("Log1p")
 def log1p(call: Call) -> Value:
     """log(1 + x)."""
-    return call.emit("Log", call.emit("Add", call.value(0), call.number(1.0)))
+    return call.emit("Log", call.emit("Add", call.value(0), 1.0))
 
 
 @reads("Tan")
@@ -151,7 +151,7 @@ def tan(call: Call) -> Value:
 @reads("Erfc")
 def erfc(call: Call) -> Value:
     """1 - erf(x)."""
-    return call.emit("Sub", call.number(1.0), call.emit("Erf", call.value(0)))
+    return call.emit("Sub", 1.0, call.emit("Erf", call.value(0)))
 
 
 @reads("IsNan", "IsInf")
@@ -160,13 +160,13 @@ def is_special(call: Call) -> Value:
     x = call.value(0)
     if call.op == "IsNan":
         return call.emit("NotEqual", x, x)
-    return call.emit("Equal", call.emit("Abs", x), call.number(math.inf))
+    return call.emit("Equal", call.emit("Abs", x), math.inf)
 
 
 @reads("IsFinite")
 def is_finite(call: Call) -> Value:
     """|x| < infinity."""
-    return call.emit("Less", call.emit("Abs", call.value(0)), call.number(math.inf))
+    return call.emit("Less", call.emit("Abs", call.value(0)), math.inf)
 
 
 @reads("LogicalXor")

@@ -136,12 +136,10 @@ class Interpreter:
         stem = self._stem(scope, node)
         inputs = [self._tensor(scope, ref) for ref in node.input if not ref.startswith("^")]
         try:
-            attrs = python_attrs(node)
-            if node.op in _CONTROL:
-                return _CONTROL[node.op](self, _Step(node.op, stem, inputs, attrs))
-            if any(item is None for item in inputs):
-                return []
-            return self._result(Call(self.graph, stem, node.op, inputs, attrs, self.constants))
+            call = Call(self.graph, stem, node.op, inputs, python_attrs(node), self.constants)
+            results = self._results(call)
+            call.name_results(results)
+            return results
         except Refused as problem:
             self._refuse(stem, node.op, problem.reason, problem.hint)
         except EdgepackError as problem:
@@ -156,7 +154,11 @@ class Interpreter:
         name = _CALLS.sub("", node.name) or node.op
         return scope.prefix + (name if scope.is_function else self.readable(name))
 
-    def _result(self, call: Call) -> Sequence[Item]:
+    def _results(self, call: Call) -> Sequence[Item]:
+        if call.op in _CONTROL:
+            return _CONTROL[call.op](self, call)
+        if any(item is None for item in call.inputs):
+            return []
         known = [item for item in call.inputs if isinstance(item, Const)]
         if len(known) == len(call.inputs) and can_compute(call.op):
             if call.op in ("Identity", "ReadVariableOp"):
@@ -177,65 +179,51 @@ _HINTS = dict.fromkeys(
 # -- operators that need the interpreter -----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    op: str
-    stem: str
-    inputs: Sequence[Item]
-    attrs: Mapping[str, Any]
+def _constant(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    return [Const(normal(call.attrs["value"]))]
 
 
-def _constant(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    return [Const(normal(step.attrs["value"]))]
-
-
-def _variable(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    name = step.attrs.get("shared_name") or step.stem
+def _variable(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    name = call.attrs.get("shared_name") or call.stem
     return [interpreter.variables(str(name))]
 
 
-def _call(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    whole = read_marked(_emitter(interpreter, step), interpreter.functions[step.attrs["f"]])
+def _call(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    whole = read_marked(call, interpreter.functions[call.attrs["f"]])
     if whole is not None:
         return whole
-    prefix = step.stem.removesuffix(step.op)
+    prefix = call.stem.removesuffix(call.op)
     prefix = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
-    return interpreter.call(step.attrs["f"], step.inputs, prefix)
+    return interpreter.call(call.attrs["f"], call.inputs, prefix)
 
 
-def _loop(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
+def _loop(interpreter: Interpreter, call: Call) -> Sequence[Item]:
     """Unrolled: the condition must be known at every step."""
-    state: Sequence[Item] = step.inputs
-    prefix = f"{step.stem}/"
+    state: Sequence[Item] = call.inputs
+    prefix = f"{call.stem}/"
     for _ in range(_MAX_STEPS):
-        (goes_on,) = interpreter.call(step.attrs["cond"], state, prefix)
+        (goes_on,) = interpreter.call(call.attrs["cond"], state, prefix)
         if not isinstance(goes_on, Const):
             raise Refused("a loop whose end is known only at run time has no equivalent")
         if not goes_on.array.any():
             return state
-        state = interpreter.call(step.attrs["body"], state, prefix)
+        state = interpreter.call(call.attrs["body"], state, prefix)
     raise Refused(f"a loop of more than {_MAX_STEPS} steps is not unrolled")
 
 
-def _branch(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    condition, *items = step.inputs
+def _branch(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    condition, *items = call.inputs
     if not isinstance(condition, Const):
         raise Refused("a branch that is chosen at run time has no equivalent")
-    name = step.attrs["then_branch" if condition.array.any() else "else_branch"]
-    return interpreter.call(name, items, f"{step.stem}/")
+    name = call.attrs["then_branch" if condition.array.any() else "else_branch"]
+    return interpreter.call(name, items, f"{call.stem}/")
 
 
-def _nothing(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
+def _nothing(interpreter: Interpreter, call: Call) -> Sequence[Item]:
     return []
 
 
 # -- lists of tensors, as loops use them -----------------------------------------------------------
-
-
-def _emitter(interpreter: Interpreter, step: _Step) -> Call:
-    return Call(
-        interpreter.graph, step.stem, step.op, step.inputs, step.attrs, interpreter.constants
-    )
 
 
 def _list(item: Item) -> list[Any]:
@@ -244,32 +232,27 @@ def _list(item: Item) -> list[Any]:
     return item
 
 
-def _reserve(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    return [[None] * _emitter(interpreter, step).ints(1)[0]]
+def _reserve(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    return [[None] * call.ints(1)[0]]
 
 
-def _from_tensor(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    call = _emitter(interpreter, step)
-    return [list(_rows(call, step.inputs[0]))]
+def _from_tensor(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    return [list(_rows(call, call.inputs[0]))]
 
 
 def _rows(call: Call, item: Item) -> Sequence[Item]:
     if isinstance(item, Const):
         return [Const(row) for row in item.array]
     x = call.as_value(item)
-    if x.shape[0] == 1:
-        return [call.reshape(x, x.shape[1:])]
-    parts = call.emit_multi("Split", x, axis=0, sizes=(1,) * x.shape[0])
-    return [call.reshape(part, x.shape[1:]) for part in parts]
+    return call.unstack(x, 0)
 
 
-def _get_item(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    call = _emitter(interpreter, step)
-    item = _list(step.inputs[0])[call.ints(1)[0]]
+def _get_item(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    item = _list(call.inputs[0])[call.ints(1)[0]]
     if item is not None:
         return [item]
     shape = [max(d, 1) for d in call.ints(2)]
-    return [Const(_zeros(shape, str(step.attrs["element_dtype"])))]
+    return [Const(_zeros(shape, str(call.attrs["element_dtype"])))]
 
 
 def _zeros(shape: Sequence[int], dtype: str) -> Any:
@@ -277,36 +260,33 @@ def _zeros(shape: Sequence[int], dtype: str) -> Any:
     return np.zeros(shape, DType(dtype).numpy)
 
 
-def _set_item(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    items = list(_list(step.inputs[0]))
-    index = _emitter(interpreter, step).ints(1)[0]
+def _set_item(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    items = list(_list(call.inputs[0]))
+    index = call.ints(1)[0]
     items += [None] * (index + 1 - len(items))
-    items[index] = step.inputs[2]
+    items[index] = call.inputs[2]
     return [items]
 
 
-def _push_back(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    return [[*_list(step.inputs[0]), step.inputs[1]]]
+def _push_back(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    return [[*_list(call.inputs[0]), call.inputs[1]]]
 
 
-def _stack(interpreter: Interpreter, step: _Step) -> Sequence[Item]:
-    call = _emitter(interpreter, step)
-    items = _list(step.inputs[0])
+def _stack(interpreter: Interpreter, call: Call) -> Sequence[Item]:
+    items = _list(call.inputs[0])
     if any(item is None for item in items):
         raise Refused("a list of tensors has places that were never written")
-    values = [call.as_value(item) for item in items]
-    rows = [call.reshape(v, (1, *v.shape)) for v in values]
-    return [rows[0] if len(rows) == 1 else call.emit("Concat", *rows, axis=0)]
+    return [call.stack([call.as_value(item) for item in items], 0)]
 
 
-_CONTROL: Mapping[str, Callable[[Interpreter, _Step], Sequence[Item]]] = {
+_CONTROL: Mapping[str, Callable[[Interpreter, Call], Sequence[Item]]] = {
     "Const": _constant,
     "VarHandleOp": _variable, "VariableV2": _variable, "Variable": _variable,
     "PartitionedCall": _call, "StatefulPartitionedCall": _call,
     "While": _loop, "StatelessWhile": _loop,
     "If": _branch, "StatelessIf": _branch,
     "NoOp": _nothing, "Assert": _nothing,
-    "TensorListReserve": _reserve, "EmptyTensorList": lambda interpreter, step: [[]],
+    "TensorListReserve": _reserve, "EmptyTensorList": lambda interpreter, call: [[]],
     "TensorListFromTensor": _from_tensor, "TensorListGetItem": _get_item,
     "TensorListSetItem": _set_item, "TensorListPushBack": _push_back, "TensorListStack": _stack,
 }  # fmt: skip

@@ -64,29 +64,21 @@ def concat(call: Call) -> Value:
     items = call.inputs[:-1] if call.op == "ConcatV2" else call.inputs[1:]
     axis = int(call.array(-1 if call.op == "ConcatV2" else 0))
     parts = [v for v in map(call.as_value, items) if v.size] or [call.as_value(items[0])]
-    return parts[0] if len(parts) == 1 else call.emit("Concat", *parts, axis=axis % parts[0].rank)
+    return call.concat(parts, axis % parts[0].rank)
 
 
 @reads("Pack")
 def pack(call: Call) -> Value:
     """Concat along a new dimension."""
     parts = call.values()
-    axis = int(call.attrs.get("axis", 0)) % (parts[0].rank + 1)
-    shape = (*parts[0].shape[:axis], 1, *parts[0].shape[axis:])
-    parts = [call.reshape(p, shape) for p in parts]
-    return parts[0] if len(parts) == 1 else call.emit("Concat", *parts, axis=axis)
+    return call.stack(parts, int(call.attrs.get("axis", 0)) % (parts[0].rank + 1))
 
 
 @reads("Unpack")
 def unpack(call: Call) -> Sequence[Value]:
     """Slices of one, without their dimension."""
     x = call.value(0)
-    axis = int(call.attrs.get("axis", 0)) % x.rank
-    shape = x.shape[:axis] + x.shape[axis + 1 :]
-    if x.shape[axis] == 1:
-        return [call.reshape(x, shape)]
-    parts = call.emit_multi("Split", x, axis=axis, sizes=(1,) * x.shape[axis])
-    return [call.reshape(p, shape) for p in parts]
+    return call.unstack(x, int(call.attrs.get("axis", 0)) % x.rank)
 
 
 @reads("Split", "SplitV")
@@ -98,7 +90,7 @@ def split(call: Call) -> Sequence[Value]:
     sizes = [x.shape[axis] // count] * count if call.op == "Split" else call.ints(1)
     if -1 in sizes:
         sizes[sizes.index(-1)] = x.shape[axis] - sum(sizes) - 1
-    return [x] if count == 1 else call.emit_multi("Split", x, axis=axis, sizes=sizes)
+    return call.split(x, axis, sizes)
 
 
 @reads("Slice")
@@ -236,12 +228,7 @@ def roll(call: Call) -> Value:
     """Rolled by constant shifts: Concat of two slices per dimension."""
     x = call.value(0)
     for shift, axis in zip(call.ints(1), call.ints(2), strict=True):
-        size = x.shape[axis]
-        cut = shift % size
-        if cut:
-            tail = call.slice(x, axis % x.rank, size - cut, cut)
-            head = call.slice(x, axis % x.rank, 0, size - cut)
-            x = call.emit("Concat", tail, head, axis=axis % x.rank)
+        x = call.roll(x, axis % x.rank, shift)
     return x
 
 
@@ -258,7 +245,7 @@ def matrix_band_part(call: Call) -> Value:
     row, column = np.indices(x.shape[-2:])
     keep = (below < 0) | (row - column <= below)
     keep &= (above < 0) | (column - row <= above)
-    return call.emit("Where", call.const(keep), x, call.number(0, x.dtype))
+    return call.emit("Where", call.const(keep), x, 0)
 
 
 @reads("Range", "LinSpace")

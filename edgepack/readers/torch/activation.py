@@ -20,8 +20,8 @@ def clip(call: Call, x: Value, low: float, high: float) -> Value:
     if x.dtype is DType.FLOAT32:
         return call.emit("Clip", x, min=low, max=high)
     if low > -math.inf:
-        x = call.emit("Maximum", x, call.number(int(low), x.dtype))
-    return call.emit("Minimum", x, call.number(int(high), x.dtype)) if high < math.inf else x
+        x = call.emit("Maximum", x, int(low))
+    return call.emit("Minimum", x, int(high)) if high < math.inf else x
 
 
 @reads("aten.relu6")
@@ -54,7 +54,7 @@ def prelu(call: Call) -> Value:
     """PRelu; one alpha per channel stands along dimension 1."""
     x = call.value("self")
     shape = (1, -1, *(1,) * (x.rank - 2)) if x.rank > 1 else (-1,)
-    return call.emit("PRelu", x, call.reshape_const("weight", shape))
+    return call.emit("PRelu", x, call.reshaped("weight", shape))
 
 
 @reads("aten.elu", "aten.celu", "aten.selu")
@@ -64,13 +64,13 @@ def elu(call: Call) -> Value:
     alpha, scale, inner = _elu_parameters(call)
     if (alpha, scale, inner) == (1.0, 1.0, 1.0):
         return call.emit("Elu", x)
-    scaled = x if inner == 1.0 else call.emit("Mul", x, call.number(inner))
-    negative = call.emit("Minimum", scaled, call.number(0.0))
-    negative = call.emit("Sub", call.emit("Exp", negative), call.number(1.0))
-    negative = call.emit("Mul", negative, call.number(alpha * scale))
+    scaled = x if inner == 1.0 else call.emit("Mul", x, inner)
+    negative = call.emit("Minimum", scaled, 0.0)
+    negative = call.emit("Sub", call.emit("Exp", negative), 1.0)
+    negative = call.emit("Mul", negative, alpha * scale)
     positive = call.emit("Relu", x)
     if scale != 1.0:
-        positive = call.emit("Mul", positive, call.number(scale))
+        positive = call.emit("Mul", positive, scale)
     return call.emit("Add", positive, negative)
 
 
@@ -92,8 +92,8 @@ def hardswish(call: Call) -> Value:
 @reads("aten.hardsigmoid")
 def hardsigmoid(call: Call) -> Value:
     """relu6(x + 3) / 6."""
-    shifted = call.emit("Add", call.value("self"), call.number(3.0))
-    return call.emit("Mul", call.emit("Relu6", shifted), call.number(1 / 6))
+    shifted = call.emit("Add", call.value("self"), 3.0)
+    return call.emit("Mul", call.emit("Relu6", shifted), 1 / 6)
 
 
 @reads("aten.silu")
@@ -113,7 +113,7 @@ def gelu(call: Call) -> Value:
 def _softplus(call: Call, x: Value) -> Value:
     """log(1 + e^x) as relu(x) + log(1 + e^-|x|), which cannot overflow."""
     small = call.emit("Exp", call.emit("Neg", call.emit("Abs", x)))
-    small = call.emit("Log", call.emit("Add", small, call.number(1.0)))
+    small = call.emit("Log", call.emit("Add", small, 1.0))
     return call.emit("Add", call.emit("Relu", x), small)
 
 
@@ -123,8 +123,8 @@ def softplus(call: Call) -> Value:
     x, beta = call.value("self"), float(call.get("beta", 1))
     if beta == 1.0:
         return _softplus(call, x)
-    y = _softplus(call, call.emit("Mul", x, call.number(beta)))
-    return call.emit("Mul", y, call.number(1 / beta))
+    y = _softplus(call, call.emit("Mul", x, beta))
+    return call.emit("Mul", y, 1 / beta)
 
 
 @reads("aten.mish")
@@ -146,7 +146,7 @@ def glu(call: Call) -> Value:
     """First half times the sigmoid of the second."""
     x, axis = call.value("self"), call.axis()
     half = x.shape[axis] // 2
-    first, second = call.emit_multi("Split", x, axis=axis, sizes=(half, half))
+    first, second = call.split(x, axis, (half, half))
     return call.emit("Mul", first, call.emit("Sigmoid", second))
 
 
@@ -154,7 +154,7 @@ def glu(call: Call) -> Value:
 def softsign(call: Call) -> Value:
     """x / (1 + |x|)."""
     x = call.value("self")
-    return call.emit("Div", x, call.emit("Add", call.emit("Abs", x), call.number(1.0)))
+    return call.emit("Div", x, call.emit("Add", call.emit("Abs", x), 1.0))
 
 
 @reads("aten.tanhshrink")
@@ -175,16 +175,16 @@ def softshrink(call: Call) -> Value:
 def hardshrink(call: Call) -> Value:
     """x where |x| > lambda, else 0."""
     x = call.value("self")
-    far = call.emit("Greater", call.emit("Abs", x), call.number(float(call["lambd"])))
-    return call.emit("Where", far, x, call.number(0.0))
+    far = call.emit("Greater", call.emit("Abs", x), float(call["lambd"]))
+    return call.emit("Where", far, x, 0.0)
 
 
 @reads("aten.threshold")
 def threshold(call: Call) -> Value:
     """x where x > threshold, else the value."""
     x = call.value("self")
-    above = call.emit("Greater", x, call.number(float(call["threshold"])))
-    return call.emit("Where", above, x, call.number(float(call["value"])))
+    above = call.emit("Greater", x, float(call["threshold"]))
+    return call.emit("Where", above, x, float(call["value"]))
 
 
 @reads("aten.dropout", "aten.feature_dropout", "aten.alpha_dropout", "aten.native_dropout")

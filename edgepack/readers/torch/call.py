@@ -64,6 +64,11 @@ class Call(Emitter):
     constants: dict[int, tuple[Any, Value]]
     used: frozenset[int] = frozenset()
 
+    @property
+    def layout(self) -> str:
+        """torch is NCHW throughout."""
+        return "NCHW"
+
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
 
@@ -110,7 +115,8 @@ class Call(Emitter):
         if isinstance(item, Value):
             return item if dtype in (None, item.dtype) else self.cast(item, DType(dtype))
         if isinstance(item, bool | int | float):
-            return self.number(item, dtype)
+            kind = DType.FLOAT32 if isinstance(item, float) else DType.INT64
+            return self.const(item, dtype or kind)
         array = self._shared(item)
         return array if dtype in (None, array.dtype) else self.const(array.const, DType(dtype))
 
@@ -122,10 +128,8 @@ class Call(Emitter):
             self.constants[id(tensor)] = (tensor, value)
         return self.constants[id(tensor)][1]
 
-    def reshape_const(self, name: str, shape: Sequence[int]) -> Value:
-        """Tensor argument `name` in another shape, without a node when it is constant."""
-        if self.is_const(name):
-            return self.const(self.array(name).reshape(shape), name=name)
+    def reshaped(self, name: str, shape: Sequence[int]) -> Value:
+        """Tensor argument `name` in another shape."""
         x = self.value(name)
         rest = x.size // max(int(np.prod([d for d in shape if d != -1])), 1)
         return self.reshape(x, [rest if d == -1 else d for d in shape])

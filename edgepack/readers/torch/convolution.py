@@ -91,10 +91,10 @@ def convolution(call: Call) -> Value:
     depthwise = geometry.groups > 1 and weights.shape[1] == 1
     if depthwise and geometry.groups == x.shape[1]:
         w = call.const(weights.transpose(1, 2, 3, 0), name="weight")  # [1, kh, kw, C * M]
-        y = call.emit("DepthwiseConv2d", x, w, bias, **attrs, layout="NCHW")
+        y = call.emit("DepthwiseConv2d", x, w, bias, **attrs)
     else:
         w = call.const(weights.transpose(0, 2, 3, 1), name="weight")  # OHWI
-        y = call.emit("Conv2d", x, w, bias, **attrs, groups=geometry.groups, layout="NCHW")
+        y = call.emit("Conv2d", x, w, bias, **attrs, groups=geometry.groups)
     return call.reshape(y, call.shape) if squeeze else y
 
 
@@ -118,6 +118,6 @@ def transposed_convolution(call: Call) -> Value:
     y = call.emit(
         "ConvTranspose2d", x, w, call.optional("bias"), stride=geometry.stride, pad=geometry.pad,
         dilation=geometry.dilation, output_pad=geometry.output_pad, groups=geometry.groups,
-        layout="NCHW",
+        
     )  # fmt: skip
     return call.reshape(y, call.shape) if squeeze else y

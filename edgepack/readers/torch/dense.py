@@ -28,7 +28,7 @@ def _bias(call: Call, y: Value, name: str) -> Value:
 def _product(call: Call, a: Value, b: Value, *, adj_b: bool = False) -> Value:
     """a times b; by a constant matrix: FullyConnected with it as weights."""
     if b.is_const and b.rank == 2 and not a.is_const:
-        weights = b if adj_b else call.const(b.const.T, name="weight")
+        weights = b if adj_b else call.transpose(b, (1, 0))
         return call.emit("FullyConnected", a, weights, None)
     return call.emit("MatMul", a, b, adj_b=adj_b)
 
@@ -53,15 +53,14 @@ def addmm(call: Call) -> Value:
     alpha, beta = float(call.get("alpha", 1)), float(call.get("beta", 1))
     plain = alpha == 1 and beta == 1 and call.is_const("self") and b.is_const and b.rank == 2
     if plain and call.array("self").shape == b.shape[1:] and not a.is_const:
-        weights = call.const(b.const.T, name="weight")
-        return call.emit("FullyConnected", a, weights, call.value("self"))
+        return call.emit("FullyConnected", a, call.transpose(b, (1, 0)), call.value("self"))
     b = call.reshape(b, (*b.shape, 1)) if b.rank == 1 else b
     y = call.reshape(_product(call, a, b), call.shape)
-    y = y if alpha == 1 else call.emit("Mul", y, call.number(alpha))
+    y = y if alpha == 1 else call.emit("Mul", y, alpha)
     if beta == 0:
         return y
     x = call.value("self")
-    x = x if beta == 1 else call.emit("Mul", x, call.number(beta))
+    x = x if beta == 1 else call.emit("Mul", x, beta)
     return call.emit("Add", y, x)
 
 
@@ -78,7 +77,7 @@ def attention(call: Call) -> Value:
     scale = float(call.get("scale", 1 / math.sqrt(q.shape[-1])))
     if call.get("enable_gqa", False) and q.shape[-3] != k.shape[-3]:
         k, v = (_repeat_heads(call, x, q.shape[-3]) for x in (k, v))
-    scores = call.emit("MatMul", call.emit("Mul", q, call.number(scale)), k, adj_b=True)
+    scores = call.emit("MatMul", call.emit("Mul", q, scale), k, adj_b=True)
     scores = _mask(call, scores)
     return call.emit("MatMul", call.emit("Softmax", scores, axis=-1), v)
 
@@ -106,7 +105,7 @@ def _mask(call: Call, scores: Value) -> Value:
     if mask.is_const:
         penalty = np.where(mask.const, 0, _FAR).astype(np.float32)
         return call.emit("Add", scores, call.const(penalty, name="mask"))
-    return call.emit("Where", mask, scores, call.number(_FAR))
+    return call.emit("Where", mask, scores, _FAR)
 
 
 @reads("aten.bilinear")

@@ -90,7 +90,7 @@ def add(call: Call) -> Value:
         a, b = b, a
     alpha = call.get("alpha", 1)
     if alpha != 1:
-        b = call.emit("Mul", b, call.number(alpha, call.dtype))
+        b = call.emit("Mul", b, alpha)
     return call.emit("Add" if "add" in call.target else "Sub", a, b)
 
 
@@ -109,7 +109,7 @@ def div(call: Call) -> Value:
     if mode == "floor":
         return call.emit("FloorDiv", a, b)
     if mode is None and isinstance(call["other"], int | float):
-        return call.emit("Mul", a, call.number(1 / call["other"], call.dtype))
+        return call.emit("Mul", a, 1 / call["other"])
     quotient = call.emit("Div", a, b)
     return trunc_of(call, quotient) if mode == "trunc" and call.dtype.is_float else quotient
 
@@ -148,8 +148,8 @@ def round_(call: Call) -> Value:
     x, decimals = call.value("self"), int(call.get("decimals", 0))
     if decimals == 0:
         return call.emit("Round", x)
-    scaled = call.emit("Round", call.emit("Mul", x, call.number(10.0**decimals)))
-    return call.emit("Mul", scaled, call.number(10.0**-decimals))
+    scaled = call.emit("Round", call.emit("Mul", x, 10.0**decimals))
+    return call.emit("Mul", scaled, 10.0**-decimals)
 
 
 @reads("aten.square")
@@ -162,7 +162,7 @@ def square(call: Call) -> Value:
 @reads("aten.reciprocal")
 def reciprocal(call: Call) -> Value:
     """1 / x."""
-    return call.emit("Div", call.number(1.0), call.value("self", DType.FLOAT32))
+    return call.emit("Div", 1.0, call.value("self", DType.FLOAT32))
 
 
 @reads("aten.pow")
@@ -170,7 +170,7 @@ def pow_(call: Call) -> Value:
     """A power; small constant exponents become products and roots."""
     exponent = call["exponent"]
     if isinstance(call["self"], int | float):
-        base = call.number(float(call["self"]))
+        base = float(call["self"])
         return call.emit("Pow", base, call.value("exponent", DType.FLOAT32))
     x = call.value("self", call.dtype)
     if isinstance(exponent, int | float) and float(exponent) in _POWERS:
@@ -189,16 +189,16 @@ _POWERS: dict[float, Callable[[Call, Value], Value]] = {
     4.0: lambda call, x: _square(call, _square(call, x)),
     0.5: lambda call, x: call.emit("Sqrt", x),
     -0.5: lambda call, x: call.emit("Rsqrt", x),
-    -1.0: lambda call, x: call.emit("Div", call.number(1.0), x),
-    -2.0: lambda call, x: call.emit("Div", call.number(1.0), _square(call, x)),
+    -1.0: lambda call, x: call.emit("Div", 1.0, x),
+    -2.0: lambda call, x: call.emit("Div", 1.0, _square(call, x)),
 }
 
 
 def _scaled_log(call: Call, factor: float, shift: float = 0.0) -> Value:
     x = call.value("self", DType.FLOAT32)
-    x = call.emit("Add", x, call.number(shift)) if shift else x
+    x = call.emit("Add", x, shift) if shift else x
     y = call.emit("Log", x)
-    return y if factor == 1.0 else call.emit("Mul", y, call.number(factor))
+    return y if factor == 1.0 else call.emit("Mul", y, factor)
 
 
 READS["aten.log2"] = lambda call: _scaled_log(call, 1 / math.log(2))
@@ -209,13 +209,13 @@ READS["aten.log1p"] = lambda call: _scaled_log(call, 1.0, 1.0)
 @reads("aten.expm1")
 def expm1(call: Call) -> Value:
     """e^x - 1."""
-    return call.emit("Sub", call.emit("Exp", call.value("self")), call.number(1.0))
+    return call.emit("Sub", call.emit("Exp", call.value("self")), 1.0)
 
 
 @reads("aten.exp2")
 def exp2(call: Call) -> Value:
     """2^x."""
-    return call.emit("Exp", call.emit("Mul", call.value("self"), call.number(math.log(2))))
+    return call.emit("Exp", call.emit("Mul", call.value("self"), math.log(2)))
 
 
 @reads("aten.tan")
@@ -243,7 +243,7 @@ def isnan(call: Call) -> Value:
 @reads("aten.isinf")
 def isinf(call: Call) -> Value:
     """|x| == infinity."""
-    return call.emit("Equal", call.emit("Abs", call.value("self")), call.number(math.inf))
+    return call.emit("Equal", call.emit("Abs", call.value("self")), math.inf)
 
 
 @reads("aten.where")
@@ -267,7 +267,7 @@ def addcmul(call: Call) -> Value:
     x, a, b = (call.value(name, call.dtype) for name in ("self", "tensor1", "tensor2"))
     product = call.emit(op, a, b)
     if call.get("value", 1) != 1:
-        product = call.emit("Mul", product, call.number(call["value"], call.dtype))
+        product = call.emit("Mul", product, call["value"])
     return call.emit("Add", x, product)
 
 

@@ -49,10 +49,8 @@ def _gather_nd(call: Call, x: Value, axes: Sequence[int], picked: Sequence[Value
 
 
 def _joined(call: Call, columns: Sequence[Value]) -> Value:
-    if all(c.is_const for c in columns):
-        return call.const(np.concatenate([c.const for c in columns], axis=-1), name="index")
     same = [call.cast(c, DType.INT64) for c in columns]
-    return call.emit("Concat", *same, axis=same[0].rank - 1)
+    return call.concat(same, same[0].rank - 1)
 
 
 @reads("aten.gather")
@@ -72,8 +70,6 @@ def _coordinates(call: Call, picked: Value, axis: int) -> Value:
         else call.const(grid[i][..., None].astype(np.int64), name="index")
         for i in range(picked.rank)
     ]
-    if picked.is_const:
-        columns[axis] = call.const(picked.const[..., None], DType.INT64, name="index")
     return _joined(call, columns)
 
 
@@ -94,7 +90,7 @@ def scatter(call: Call) -> Value:
         return call.emit("Add", x, added)
     ones = call.const(np.ones(picked.shape, np.float32), name="ones")
     hit = call.emit("ScatterNd", where, ones, shape=x.shape)
-    return call.emit("Where", call.emit("Greater", hit, call.number(0.5)), added, x)
+    return call.emit("Where", call.emit("Greater", hit, 0.5), added, x)
 
 
 def _updates(call: Call, picked: Value) -> Value:
@@ -122,7 +118,7 @@ def index_put(call: Call) -> Value:
         return call.emit("Add", x, added)
     ones = call.const(np.ones(shape, np.float32), name="ones")
     hit = call.emit("ScatterNd", where, ones, shape=x.shape)
-    return call.emit("Where", call.emit("Greater", hit, call.number(0.5)), added, x)
+    return call.emit("Where", call.emit("Greater", hit, 0.5), added, x)
 
 
 @reads("aten.one_hot")

@@ -74,12 +74,12 @@ def _normalize_channels(call: Call, groups: int) -> Value:
     mean = _spread_over_groups(call, x, groups)
     centered = call.emit("Sub", x, mean)
     variance = _spread_over_groups(call, call.emit("Mul", centered, centered), groups)
-    shifted = call.emit("Add", variance, call.number(float(call["eps"])))
+    shifted = call.emit("Add", variance, float(call["eps"]))
     y = call.emit("Mul", centered, call.emit("Rsqrt", shifted))
     if call.get("weight") is not None:
-        y = call.emit("Mul", y, call.reshape_const("weight", (1, -1, *ones)))
+        y = call.emit("Mul", y, call.reshaped("weight", (1, -1, *ones)))
     if call.get("bias") is not None:
-        y = call.emit("Add", y, call.reshape_const("bias", (1, -1, *ones)))
+        y = call.emit("Add", y, call.reshaped("bias", (1, -1, *ones)))
     return y
 
 
@@ -111,8 +111,8 @@ def vector_norm(call: Call) -> Value:
     if math.isinf(order):
         op = "ReduceMax" if order > 0 else "ReduceMin"
         return call.emit(op, call.emit("Abs", x), **attrs)
-    power = call.emit("Pow", call.emit("Abs", x), call.number(order))
-    return call.emit("Pow", call.emit("ReduceSum", power, **attrs), call.number(1 / order))
+    power = call.emit("Pow", call.emit("Abs", x), order)
+    return call.emit("Pow", call.emit("ReduceSum", power, **attrs), 1 / order)
 
 
 def _order(call: Call) -> float:

@@ -51,9 +51,7 @@ def max_pool(call: Call) -> Value:
     """MaxPool2d; the indices that some forms also give are not available."""
     x = planar(call, call.value("self"))
     window = _window(call, x)
-    y = call.emit(
-        "MaxPool2d", x, kernel=window.kernel, stride=window.stride, pad=_pads(window), layout="NCHW"
-    )
+    y = call.emit("MaxPool2d", x, kernel=window.kernel, stride=window.stride, pad=_pads(window))
     return call.reshape(y, call.shape)
 
 
@@ -70,16 +68,16 @@ def average_pool(call: Call) -> Value:
         window = _Window(window.kernel, window.stride, (0, 0), extra)
     y = call.emit(
         "AveragePool2d", x, kernel=window.kernel, stride=window.stride, pad=_pads(window),
-        count_include_pad=counted and any(window.pad), layout="NCHW",
+        count_include_pad=counted and any(window.pad),
     )  # fmt: skip
     if divisor is not None:
-        y = call.emit("Mul", y, call.number(float(np.prod(window.kernel)) / divisor))
+        y = call.emit("Mul", y, float(np.prod(window.kernel)) / divisor)
     return call.reshape(y, call.shape)
 
 
 def _zero_pad(call: Call, x: Value, window: _Window, *, beyond: bool) -> Value:
     pads = _pads(window) if beyond else tuple((p, p) for p in window.pad)
-    return call.emit("Pad", x, pads=((0, 0), (0, 0), *pads)) if np.any(pads) else x
+    return call.pad(x, ((0, 0), (0, 0), *pads))
 
 
 @reads("aten.avg_pool3d")
@@ -90,7 +88,7 @@ def average_over_channels(call: Call) -> Value:
     if size[1:] != (1, 1) or not unit or any(spread(call["padding"], 3)) or x.rank != 5:
         raise Refused("three-dimensional pooling has no equivalent")
     flat = call.reshape(x, (*x.shape[:3], x.shape[3] * x.shape[4]))
-    y = call.emit("AveragePool2d", flat, kernel=(size[0], 1), layout="NCHW")
+    y = call.emit("AveragePool2d", flat, kernel=(size[0], 1))
     return call.reshape(y, call.shape)
 
 
@@ -128,7 +126,7 @@ def _adaptive_output(call: Call) -> tuple[int, ...]:
 
 def _regular(call: Call, op: str, x: Value, out: Sequence[int]) -> Value:
     kernel = tuple(s // o for s, o in zip(x.shape[2:], out, strict=True))
-    return call.emit(op, x, kernel=kernel, stride=kernel, layout="NCHW")
+    return call.emit(op, x, kernel=kernel, stride=kernel)
 
 
 def _bins(size: int, out: int) -> list[tuple[int, int]]:
@@ -148,7 +146,7 @@ def _bin_maxima(call: Call, x: Value, axis: int, out: int) -> Value:
         call.emit("ReduceMax", call.slice(x, axis, a, b - a), axes=(axis,), keepdims=True)
         for a, b in _bins(x.shape[axis], out)
     ]
-    return call.emit("Concat", *parts, axis=axis)
+    return call.concat(parts, axis)
 
 
 def separable(

@@ -86,7 +86,7 @@ def _layers(
             scan = Scan(batch_first, reverse, *_states(call, states, len(runs) + len(layer)))
             layer.append(run(x, weights, projection, scan))
         steps = [r.steps for r in layer]
-        x = steps[0] if len(steps) == 1 else call.emit("Concat", *steps, axis=2)
+        x = call.concat(steps, 2)
         runs += layer
     cells = [r.c for r in runs if r.c is not None]
     return [x, _stacked(call, [r.h for r in runs]), *([_stacked(call, cells)] if cells else [])]
@@ -94,8 +94,7 @@ def _layers(
 
 def _stacked(call: Call, values: Sequence[Value]) -> Value:
     """[batch, size] each to [layers * directions, batch, size]."""
-    rows = [call.reshape(v, (1, *v.shape)) for v in values]
-    return rows[0] if len(rows) == 1 else call.emit("Concat", *rows, axis=0)
+    return call.stack(values, 0)
 
 
 def _states(call: Call, states: Sequence[Any], index: int) -> Iterator[Value]:

@@ -80,7 +80,7 @@ def _variance(call: Call) -> tuple[Value, Value]:
     if correction:
         if count <= correction:
             raise Refused(f"the variance of {count} elements has no value")
-        spread = call.emit("Mul", spread, call.number(count / (count - correction)))
+        spread = call.emit("Mul", spread, count / (count - correction))
     return spread, mean
 
 
@@ -167,4 +167,4 @@ def triangle(call: Call) -> Value:
     x = call.value("self")
     keep = np.tril if "tril" in call.target else np.triu
     mask = keep(np.ones(x.shape[-2:], bool), int(call.get("diagonal", 0)))
-    return call.emit("Where", call.const(mask), x, call.number(0, x.dtype))
+    return call.emit("Where", call.const(mask), x, 0)

@@ -45,7 +45,7 @@ def nearest(call: Call) -> Value:
     if not _even(call, x):
         return _by_matrices(call, x)
     size = call.shape[-2:] if len(call.shape) == 4 else (1, call.shape[-1])
-    y = call.emit("ResizeNearest", x, size=size, half_pixel="exact" in call.target, layout="NCHW")
+    y = call.emit("ResizeNearest", x, size=size, half_pixel="exact" in call.target)
     return call.reshape(y, call.shape)
 
 
@@ -57,8 +57,7 @@ def bilinear(call: Call) -> Value:
     if not corners and not _even(call, x):
         return _by_matrices(call, x)
     size = call.shape[-2:] if len(call.shape) == 4 else (1, call.shape[-1])
-    y = call.emit("ResizeBilinear", x, size=size, align_corners=corners, half_pixel=not corners,
-                  layout="NCHW")  # fmt: skip
+    y = call.emit("ResizeBilinear", x, size=size, align_corners=corners, half_pixel=not corners)
     return call.reshape(y, call.shape)
 
 
@@ -104,9 +103,7 @@ def pixel_shuffle(call: Call) -> Value:
     if x.rank != 4:
         raise Refused(f"an input of rank {x.rank} has no equivalent, only rank 4")
     order = np.arange(x.shape[1]).reshape(-1, block * block).T
-    return call.emit(
-        "DepthToSpace", _take_channels(call, x, order.reshape(-1)), block=block, layout="NCHW"
-    )
+    return call.emit("DepthToSpace", _take_channels(call, x, order.reshape(-1)), block=block)
 
 
 @reads("aten.pixel_unshuffle")
@@ -115,7 +112,7 @@ def pixel_unshuffle(call: Call) -> Value:
     x, block = call.value("self"), int(call["downscale_factor"])
     if x.rank != 4:
         raise Refused(f"an input of rank {x.rank} has no equivalent, only rank 4")
-    y = call.emit("SpaceToDepth", x, block=block, layout="NCHW")
+    y = call.emit("SpaceToDepth", x, block=block)
     order = np.arange(y.shape[1]).reshape(block * block, -1).T
     return _take_channels(call, y, order.reshape(-1))
 

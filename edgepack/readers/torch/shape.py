@@ -108,18 +108,14 @@ def repeat_interleave(call: Call) -> Value:
 def cat(call: Call) -> Value:
     """Concat; torch lets empty tensors of rank 1 take part."""
     parts = [v for v in call.values("tensors") if v.size]
-    if len(parts) == 1:
-        return parts[0]
-    return call.emit("Concat", *parts, axis=int(call.get("dim", 0)) % len(call.shape))
+    return call.concat(parts, int(call.get("dim", 0)) % len(call.shape))
 
 
 @reads("aten.stack")
 def stack(call: Call) -> Value:
     """Concat along a new dimension."""
     axis = int(call.get("dim", 0)) % len(call.shape)
-    shape = (*call.shape[:axis], 1, *call.shape[axis + 1 :])
-    parts = [call.reshape(v, shape) for v in call.values("tensors")]
-    return parts[0] if len(parts) == 1 else call.emit("Concat", *parts, axis=axis)
+    return call.stack(call.values("tensors"), axis)
 
 
 @reads("aten.hstack", "aten.vstack", "aten.dstack")
@@ -136,7 +132,7 @@ def joined(call: Call) -> Value:
             )
         parts.append(call.reshape(x, shape))
     axis = {"h": 0 if parts[0].rank == 1 else 1, "v": 0, "d": 2}[kind]
-    return parts[0] if len(parts) == 1 else call.emit("Concat", *parts, axis=axis)
+    return call.concat(parts, axis)
 
 
 @reads("aten.split", "aten.split_with_sizes", "aten.chunk", "aten.tensor_split",
@@ -144,18 +140,14 @@ def joined(call: Call) -> Value:
 def split(call: Call) -> Sequence[Value]:
     """Split into the sizes torch found."""
     x, axis = call.value("self"), int(call.get("dim", 0)) % call.value("self").rank
-    sizes = [spec.shape[axis] for spec in call.specs]
-    return (x,) if len(sizes) == 1 else call.emit_multi("Split", x, axis=axis, sizes=sizes)
+    return call.split(x, axis, [spec.shape[axis] for spec in call.specs])
 
 
 @reads("aten.unbind", "aten.unbind_copy")
 def unbind(call: Call) -> Sequence[Value]:
     """Split into slices of one, without their dimension."""
-    x, axis = call.value("self"), int(call.get("dim", 0)) % call.value("self").rank
-    if x.shape[axis] == 1:
-        return (call.reshape(x, call.shape),)
-    parts = call.emit_multi("Split", x, axis=axis, sizes=(1,) * x.shape[axis])
-    return [call.reshape(part, call.shape) for part in parts]
+    x = call.value("self")
+    return call.unstack(x, int(call.get("dim", 0)) % x.rank)
 
 
 @reads("aten.slice", "aten.narrow", "aten.slice_copy")
@@ -194,7 +186,7 @@ def scatter_slice(call: Call) -> Value:
     parts = [] if begin == 0 else [call.slice(x, axis, 0, begin)]
     parts.append(src)
     parts += [] if end == length else [call.slice(x, axis, end, length - end)]
-    return parts[0] if len(parts) == 1 else call.emit("Concat", *parts, axis=axis)
+    return call.concat(parts, axis)
 
 
 @reads("aten.copy")
@@ -221,9 +213,7 @@ def pad(call: Call) -> Value:
         cut = x.shape[axis] + min(before, 0) + min(after, 0)
         x = call.slice(x, axis, max(-before, 0), cut)
     pads = [(max(a, 0), max(b, 0)) for a, b in pads]
-    if not any(a or b for a, b in pads):
-        return x
-    return call.emit("Pad", x, pads=pads, mode=_PAD_MODES[mode], value=float(call.get("value", 0)))
+    return call.pad(x, pads, float(call.get("value", 0)), _PAD_MODES[mode])
 
 
 def _pad_mode(call: Call) -> str:
@@ -240,7 +230,7 @@ def _circular(call: Call, x: Value, pads: Sequence[tuple[int, int]]) -> Value:
         parts = [call.slice(x, axis, size - before, before)] if before else []
         parts.append(x)
         parts += [call.slice(x, axis, 0, after)] if after else []
-        x = x if len(parts) == 1 else call.emit("Concat", *parts, axis=axis)
+        x = call.concat(parts, axis)
     return x
 
 
@@ -252,16 +242,8 @@ def roll(call: Call) -> Value:
     shifts = [call["shifts"]] if isinstance(call["shifts"], int) else list(call["shifts"])
     flat = call.reshape(x, (x.size,)) if not dims else x
     for shift, dim in zip(shifts, _list(dims, x.rank) if dims else [0], strict=True):
-        flat = _roll(call, flat, dim, shift % flat.shape[dim])
+        flat = call.roll(flat, dim, shift)
     return call.reshape(flat, call.shape)
-
-
-def _roll(call: Call, x: Value, axis: int, shift: int) -> Value:
-    if shift == 0:
-        return x
-    size = x.shape[axis]
-    tail = call.slice(x, axis, size - shift, shift)
-    return call.emit("Concat", tail, call.slice(x, axis, 0, size - shift), axis=axis)
 
 
 @reads("aten.flip")

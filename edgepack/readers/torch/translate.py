@@ -127,7 +127,7 @@ class _Translator:
             named = _named(node.target, arguments, keywords)
             stem, used = layer_name(node), _used(node)
             call = Call(self.graph, stem, target, named, specs, self.shared, used)
-            return _agreeing(read(call), specs, node)
+            return _agreeing(call, read(call), specs, node)
         except Refused as problem:
             self._refuse(node, target, problem.reason, problem.hint)
         except EdgepackError as problem:
@@ -213,8 +213,8 @@ def _named(target: Any, arguments: list[Any], keywords: dict[str, Any]) -> dict[
     return named
 
 
-def _agreeing(result: Any, specs: Sequence[Spec], node: Any) -> Any:
-    """The result, with a tuple where torch has one; raises Refused when shapes differ."""
+def _agreeing(call: Call, result: Any, specs: Sequence[Spec], node: Any) -> Any:
+    """The result, named after its layer; raises Refused when shapes differ from torch's."""
     several = isinstance(node.meta.get("val"), list | tuple)
     values = list(result) if isinstance(result, Sequence) else [result]
     for value, spec in zip(values, specs, strict=False):
@@ -223,6 +223,7 @@ def _agreeing(result: Any, specs: Sequence[Spec], node: Any) -> Any:
                 f"read as {value.dtype}{list(value.shape)}, torch says "
                 f"{spec.dtype}{list(spec.shape)}"
             )
+    call.name_results(values)
     return values if several else values[0]
 
 

@@ -16,7 +16,7 @@ _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 @reads("LeakyRelu")
 def leaky_relu(ctx: Context, node: Call) -> Value:
     """x, or alpha * x where negative."""
-    return ctx.op("LeakyRelu", node.input(0), alpha=node.attr("alpha", 0.01))
+    return ctx.emit("LeakyRelu", node.input(0), alpha=node.attr("alpha", 0.01))
 
 
 @reads("PRelu")
@@ -24,8 +24,8 @@ def prelu(ctx: Context, node: Call) -> Value:
     """x, or slope * x where negative; whole numbers by comparison."""
     x, slope = node.input(0), node.input(1)
     if x.dtype.is_float:
-        return ctx.op("PRelu", x, slope)
-    return ctx.op("Where", ctx.op("Less", x, 0), ctx.op("Mul", x, slope), x)
+        return ctx.emit("PRelu", x, slope)
+    return ctx.emit("Where", ctx.emit("Less", x, 0), ctx.emit("Mul", x, slope), x)
 
 
 @reads("Elu")
@@ -35,29 +35,29 @@ def elu(ctx: Context, node: Call) -> Value:
 
 
 def _elu(ctx: Context, x: Value, alpha: float) -> Value:
-    y = ctx.op("Elu", x)
-    return y if alpha == 1.0 else ctx.op("LeakyRelu", y, alpha=alpha)
+    y = ctx.emit("Elu", x)
+    return y if alpha == 1.0 else ctx.emit("LeakyRelu", y, alpha=alpha)
 
 
 @reads("Selu")
 def selu(ctx: Context, node: Call) -> Value:
     """gamma * elu(x, alpha)."""
     y = _elu(ctx, node.input(0), node.attr("alpha", _SELU_ALPHA))
-    return ctx.op("Mul", y, node.attr("gamma", _SELU_GAMMA))
+    return ctx.emit("Mul", y, node.attr("gamma", _SELU_GAMMA))
 
 
 @reads("Celu")
 def celu(ctx: Context, node: Call) -> Value:
     """alpha * elu(x / alpha)."""
     x, alpha = node.input(0), node.attr("alpha", 1.0)
-    return ctx.op("Mul", ctx.op("Elu", ctx.op("Mul", x, 1 / alpha)), alpha)
+    return ctx.emit("Mul", ctx.emit("Elu", ctx.emit("Mul", x, 1 / alpha)), alpha)
 
 
 @reads("HardSigmoid")
 def hard_sigmoid(ctx: Context, node: Call) -> Value:
     """alpha * x + beta, kept in 0..1."""
-    line = ctx.op("Mul", node.input(0), node.attr("alpha", 0.2))
-    return ctx.op("Clip", ctx.op("Add", line, node.attr("beta", 0.5)), min=0.0, max=1.0)
+    line = ctx.emit("Mul", node.input(0), node.attr("alpha", 0.2))
+    return ctx.emit("Clip", ctx.emit("Add", line, node.attr("beta", 0.5)), min=0.0, max=1.0)
 
 
 @reads("Softplus")
@@ -67,51 +67,51 @@ def softplus(ctx: Context, node: Call) -> Value:
 
 
 def _softplus(ctx: Context, x: Value) -> Value:
-    small = ctx.op("Exp", ctx.op("Neg", ctx.op("Abs", x)))
-    return ctx.op("Add", ctx.op("Relu", x), ctx.op("Log", ctx.op("Add", small, 1.0)))
+    small = ctx.emit("Exp", ctx.emit("Neg", ctx.emit("Abs", x)))
+    return ctx.emit("Add", ctx.emit("Relu", x), ctx.emit("Log", ctx.emit("Add", small, 1.0)))
 
 
 @reads("Softsign")
 def softsign(ctx: Context, node: Call) -> Value:
     """x / (1 + |x|)."""
     x = node.input(0)
-    return ctx.op("Div", x, ctx.op("Add", ctx.op("Abs", x), 1.0))
+    return ctx.emit("Div", x, ctx.emit("Add", ctx.emit("Abs", x), 1.0))
 
 
 @reads("Mish")
 def mish(ctx: Context, node: Call) -> Value:
     """x * tanh(softplus(x))."""
     x = node.input(0)
-    return ctx.op("Mul", x, ctx.op("Tanh", _softplus(ctx, x)))
+    return ctx.emit("Mul", x, ctx.emit("Tanh", _softplus(ctx, x)))
 
 
 @reads("Swish")
 def swish(ctx: Context, node: Call) -> Value:
     """x * sigmoid(alpha * x)."""
     x, alpha = node.input(0), node.attr("alpha", 1.0)
-    inner = x if alpha == 1.0 else ctx.op("Mul", x, alpha)
-    return ctx.op("Mul", x, ctx.op("Sigmoid", inner))
+    inner = x if alpha == 1.0 else ctx.emit("Mul", x, alpha)
+    return ctx.emit("Mul", x, ctx.emit("Sigmoid", inner))
 
 
 @reads("Gelu")
 def gelu(ctx: Context, node: Call) -> Value:
     """x * Phi(x)."""
-    return ctx.op("Gelu", node.input(0), approximate=node.attr("approximate", "none") == "tanh")
+    return ctx.emit("Gelu", node.input(0), approximate=node.attr("approximate", "none") == "tanh")
 
 
 @reads("ThresholdedRelu")
 def thresholded_relu(ctx: Context, node: Call) -> Value:
     """x where above alpha, else 0."""
     x = node.input(0)
-    return ctx.op("Where", ctx.op("Greater", x, node.attr("alpha", 1.0)), x, ctx.like(0.0, x))
+    return ctx.emit("Where", ctx.emit("Greater", x, node.attr("alpha", 1.0)), x, 0.0)
 
 
 @reads("Shrink")
 def shrink(ctx: Context, node: Call) -> Value:
     """x + bias below -lambd, x - bias above lambd, 0 between."""
     x, bias, lambd = node.input(0), node.attr("bias", 0.0), node.attr("lambd", 0.5)
-    above = ctx.op("Where", ctx.op("Greater", x, lambd), ctx.op("Sub", x, bias), ctx.like(0.0, x))
-    return ctx.op("Where", ctx.op("Less", x, -lambd), ctx.op("Add", x, bias), above)
+    above = ctx.emit("Where", ctx.emit("Greater", x, lambd), ctx.emit("Sub", x, bias), 0.0)
+    return ctx.emit("Where", ctx.emit("Less", x, -lambd), ctx.emit("Add", x, bias), above)
 
 
 @reads("Clip")
@@ -120,8 +120,8 @@ def clip(ctx: Context, node: Call) -> Value:
     x = node.input(0)
     low, high = _bound(node, 1, "min"), _bound(node, 2, "max")
     if isinstance(low, Value) or isinstance(high, Value):
-        y = x if low is None else ctx.op("Maximum", x, low)
-        return y if high is None else ctx.op("Minimum", y, high)
+        y = x if low is None else ctx.emit("Maximum", x, low)
+        return y if high is None else ctx.emit("Minimum", y, high)
     low, high = _finite(low), _finite(high)
     if low is not None and high is not None:
         low = min(low, high)
@@ -130,11 +130,11 @@ def clip(ctx: Context, node: Call) -> Value:
 
 def _clipped(ctx: Context, x: Value, low: float | None, high: float | None) -> Value:
     if x.dtype.is_float and (low, high) in _NAMED:
-        return ctx.op(_NAMED[low, high], x)
+        return ctx.emit(_NAMED[low, high], x)
     if low is not None and high is not None and x.dtype.is_float:
-        return ctx.op("Clip", x, min=low, max=high)
-    y = x if low is None else ctx.op("Maximum", x, low)
-    return y if high is None else ctx.op("Minimum", y, high)
+        return ctx.emit("Clip", x, min=low, max=high)
+    y = x if low is None else ctx.emit("Maximum", x, low)
+    return y if high is None else ctx.emit("Minimum", y, high)
 
 
 _NAMED: dict[tuple[float | None, float | None], str] = {
@@ -178,6 +178,6 @@ def along_axis(ctx: Context, node: Call) -> Value:
 
 def _along(ctx: Context, op: str, x: Value, axis: int) -> Value:
     if op != "Hardmax":
-        return ctx.op(op, x, axis=axis)
-    best = ctx.op("ArgMax", x, axis=axis, to=DType.INT64)
-    return ctx.op("OneHot", best, depth=x.shape[axis], axis=axis, to=x.dtype)
+        return ctx.emit(op, x, axis=axis)
+    best = ctx.emit("ArgMax", x, axis=axis, to=DType.INT64)
+    return ctx.emit("OneHot", best, depth=x.shape[axis], axis=axis, to=x.dtype)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgepack.ir import Value
-from edgepack.readers.onnx.context import Call, Context, decline
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context
 from edgepack.readers.onnx.families.window import Window, read_window, split_total
 from edgepack.readers.onnx.registry import reads
 
@@ -23,7 +24,7 @@ def convolve(ctx: Context, node: Call, x: Value, w: Value, b: Value | None) -> V
     window = read_window(node, x.shape[2:], w.shape[2:])
     groups = node.attr("group", 1)
     if window.rank not in (1, 2, 3):
-        decline(f"{window.rank} spatial dimensions", "use 1 to 3")
+        raise Refused(f"{window.rank} spatial dimensions", "use 1 to 3")
     if window.rank == 1:
         lifted = _conv2d(ctx, lift(ctx, x), lift(ctx, w), b, window.lifted(), groups)
         return ctx.reshape(lifted, (*lifted.shape[:2], lifted.shape[3]))
@@ -47,13 +48,13 @@ def lift(ctx: Context, x: Value) -> Value:
 def _conv2d(
     ctx: Context, x: Value, w: Value, b: Value | None, window: Window, groups: int
 ) -> Value:
-    attrs = {**window.attrs, "dilation": window.dilation, "layout": "NCHW"}
+    attrs = {**window.attrs, "dilation": window.dilation}
     depthwise = groups > 1 and groups == x.shape[1] and w.shape[1] == 1
     if depthwise and w.shape[0] % groups == 0:
         weights = ctx.transpose(w, (1, 2, 3, 0))  # [1, kh, kw, C * M]
-        return ctx.add("DepthwiseConv2d", _inputs(x, weights, b), **attrs)
+        return ctx.emit("DepthwiseConv2d", *_inputs(x, weights, b), **attrs)
     weights = ctx.transpose(w, (0, 2, 3, 1))  # OHWI
-    return ctx.add("Conv2d", _inputs(x, weights, b), **attrs, groups=groups)
+    return ctx.emit("Conv2d", *_inputs(x, weights, b), **attrs, groups=groups)
 
 
 def _inputs(x: Value, w: Value, b: Value | None) -> list[Value | None]:
@@ -92,7 +93,7 @@ def conv_transpose(ctx: Context, node: Call) -> Value:
     window, extra = _transposed_window(node, x.shape[2:], w.shape[2:])
     groups = node.attr("group", 1)
     if window.rank not in (1, 2, 3):
-        decline(f"{window.rank} spatial dimensions", "use 1 to 3")
+        raise Refused(f"{window.rank} spatial dimensions", "use 1 to 3")
     if window.rank == 1:
         x, w, window = lift(ctx, x), lift(ctx, w), window.lifted()
         y = _transpose2d(ctx, x, w, b, window, (0, *extra), groups)
@@ -138,9 +139,9 @@ def _transpose2d(
     grouped = ctx.reshape(w, (groups, rows // groups, per_group, kh, kw))
     grouped = ctx.transpose(grouped, (0, 2, 3, 4, 1))
     weights = ctx.reshape(grouped, (groups * per_group, kh, kw, rows // groups))  # OHWI
-    return ctx.add(
-        "ConvTranspose2d", _inputs(x, weights, b), **window.attrs, dilation=window.dilation,
-        output_pad=tuple(extra), groups=groups, layout="NCHW",
+    return ctx.emit(
+        "ConvTranspose2d", *_inputs(x, weights, b), **window.attrs, dilation=window.dilation,
+        output_pad=tuple(extra), groups=groups,
     )  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def _transpose3d(
     y = ctx.slice(ctx.total("Add", terms), 2, cut, size)
     if b is None:
         return y
-    return ctx.op("Add", y, ctx.reshape(b, (b.size, 1, 1, 1)))
+    return ctx.emit("Add", y, ctx.reshape(b, (b.size, 1, 1, 1)))
 
 
 def _spread(ctx: Context, y: Value, stride: int, offset: int, size: int) -> Value:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import Value
-from edgepack.readers.onnx.context import Call, Context, decline, stored_constant
+from edgepack.readers.emitter import Refused, stored_constant
+from edgepack.readers.onnx.context import Call, Context
 from edgepack.readers.onnx.registry import reads
 
 
@@ -39,8 +40,8 @@ def is_weight(x: Value) -> bool:
 
 def _product(ctx: Context, a: Value, b: Value) -> Value:
     if b.rank == 2 and is_weight(b) and not a.is_const:
-        return ctx.add("FullyConnected", [a, ctx.transpose(b, (1, 0))])
-    return ctx.op("MatMul", a, b)
+        return ctx.emit("FullyConnected", a, ctx.transpose(b, (1, 0)))
+    return ctx.emit("MatMul", a, b)
 
 
 @reads("Gemm")
@@ -53,15 +54,15 @@ def gemm(ctx: Context, node: Call) -> Value:
     a = ctx.transpose(a, (1, 0)) if node.attr("transA", 0) else a
     weights = b if node.attr("transB", 0) else ctx.transpose(b, (1, 0))  # [out, in]
     if alpha != 1.0:
-        weights = ctx.op("Mul", weights, alpha)
+        weights = ctx.emit("Mul", weights, alpha)
     if c is not None and beta != 1.0:
-        c = ctx.op("Mul", c, beta)
+        c = ctx.emit("Mul", c, beta)
     row = None if c is None else _bias_row(ctx, c, weights.shape[0])
     if is_weight(weights):
-        y = ctx.add("FullyConnected", [a, weights] if row is None else [a, weights, row])
-        return y if c is None or row is not None else ctx.op("Add", y, c)
-    y = ctx.op("MatMul", a, weights, adj_b=True)
-    return y if c is None else ctx.op("Add", y, c)
+        y = ctx.emit("FullyConnected", a, weights, row)
+        return y if c is None or row is not None else ctx.emit("Add", y, c)
+    y = ctx.emit("MatMul", a, weights, adj_b=True)
+    return y if c is None else ctx.emit("Add", y, c)
 
 
 def _bias_row(ctx: Context, c: Value, size: int) -> Value | None:
@@ -123,8 +124,8 @@ def _diagonal(ctx: Context, x: Value, term: str) -> tuple[Value, str]:
             rest = [i for i in range(x.rank) if i not in (first, second)]
             moved = ctx.transpose(x, [first, second, *rest])
             flat = ctx.reshape(moved, (size * size, *moved.shape[2:]))
-            picks = ctx.constant(np.arange(size, dtype=np.int64) * (size + 1))
-            x = ctx.op("Gather", flat, picks, axis=0)
+            picks = ctx.const(np.arange(size, dtype=np.int64) * (size + 1))
+            x = ctx.emit("Gather", flat, picks, axis=0)
             term = letter + "".join(term[i] for i in rest)
     return x, term
 
@@ -149,7 +150,7 @@ def _join(
     sizes = dict(zip(left, a.shape, strict=True))
     for letter, size in zip(right, b.shape, strict=True):
         if sizes.setdefault(letter, size) not in (size, 1) and size != 1:
-            decline(f"dimension {letter} is {sizes[letter]} and {size}")
+            raise Refused(f"dimension {letter} is {sizes[letter]} and {size}")
         sizes[letter] = max(sizes[letter], size)
     a = _grouped(ctx, a, left, (batch, rows, inner), sizes)
     b = _grouped(ctx, b, right, (batch, inner, cols), sizes)

@@ -8,7 +8,8 @@ import numpy as np
 
 from edgepack.ir import DType, Value
 from edgepack.ir.shapes import broadcast
-from edgepack.readers.onnx.context import Call, Context, decline
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context
 from edgepack.readers.onnx.model import dtype_of, narrow_limits
 from edgepack.readers.onnx.registry import READS, reads
 
@@ -27,11 +28,11 @@ _VARIADIC = {"Max": "Maximum", "Min": "Minimum", "Sum": "Add"}
 
 
 def _unary(ctx: Context, node: Call) -> Value:
-    return ctx.op(_UNARY[node.op], node.input(0))
+    return ctx.emit(_UNARY[node.op], node.input(0))
 
 
 def _binary(ctx: Context, node: Call) -> Value:
-    return ctx.op(_BINARY[node.op], node.input(0), node.input(1))
+    return ctx.emit(_BINARY[node.op], node.input(0), node.input(1))
 
 
 def _variadic(ctx: Context, node: Call) -> Value:
@@ -47,13 +48,13 @@ READS.update(dict.fromkeys(_VARIADIC, _variadic))
 @reads("Mean")
 def mean(ctx: Context, node: Call) -> Value:
     """Mean of the inputs."""
-    return ctx.op("Mul", ctx.total("Add", node.present), 1 / len(node.present))
+    return ctx.emit("Mul", ctx.total("Add", node.present), 1 / len(node.present))
 
 
 @reads("Reciprocal")
 def reciprocal(ctx: Context, node: Call) -> Value:
     """1 / x."""
-    return ctx.op("Div", 1.0, node.input(0))
+    return ctx.emit("Div", 1.0, node.input(0))
 
 
 @reads("Pow")
@@ -65,17 +66,17 @@ def power(ctx: Context, node: Call) -> Value:
         if exponent in _POWERS:
             return _POWERS[exponent](ctx, a)
     if a.dtype.is_integer and b.dtype.is_float:
-        wide = ctx.op("Pow", ctx.cast(a, b.dtype), b)
+        wide = ctx.emit("Pow", ctx.cast(a, b.dtype), b)
         return ctx.cast(wide, a.dtype)
-    return ctx.op("Pow", a, ctx.cast(b, a.dtype))
+    return ctx.emit("Pow", a, ctx.cast(b, a.dtype))
 
 
 _POWERS: dict[float, Callable[[Context, Value], Value]] = {
     1.0: lambda ctx, a: a,
-    2.0: lambda ctx, a: ctx.op("Mul", a, a),
-    0.5: lambda ctx, a: ctx.op("Sqrt", a),
-    -0.5: lambda ctx, a: ctx.op("Rsqrt", a),
-    -1.0: lambda ctx, a: ctx.op("Div", 1.0, a),
+    2.0: lambda ctx, a: ctx.emit("Mul", a, a),
+    0.5: lambda ctx, a: ctx.emit("Sqrt", a),
+    -0.5: lambda ctx, a: ctx.emit("Rsqrt", a),
+    -1.0: lambda ctx, a: ctx.emit("Div", 1.0, a),
 }
 
 
@@ -84,11 +85,11 @@ def modulo(ctx: Context, node: Call) -> Value:
     """Remainder with the sign of b, or of a with fmod."""
     a, b = node.input(0), node.input(1)
     if not node.attr("fmod", 0):
-        return ctx.op("FloorMod", a, b)
+        return ctx.emit("FloorMod", a, b)
     if a.dtype.is_integer:  # Div of whole numbers rounds toward zero
-        return ctx.op("Sub", a, ctx.op("Mul", ctx.op("Div", a, b), b))
-    rest = ctx.op("FloorMod", ctx.op("Abs", a), ctx.op("Abs", b))
-    return ctx.op("Mul", ctx.op("Sign", a), rest)
+        return ctx.emit("Sub", a, ctx.emit("Mul", ctx.emit("Div", a, b), b))
+    rest = ctx.emit("FloorMod", ctx.emit("Abs", a), ctx.emit("Abs", b))
+    return ctx.emit("Mul", ctx.emit("Sign", a), rest)
 
 
 @reads("Where")
@@ -98,19 +99,19 @@ def where(ctx: Context, node: Call) -> Value:
     if condition.is_const and condition.size and (condition.const == condition.const.flat[0]).all():
         chosen = a if condition.const.flat[0] else b
         return ctx.broadcast(chosen, broadcast(condition.shape, a.shape, b.shape))
-    return ctx.op("Where", condition, a, b)
+    return ctx.emit("Where", condition, a, b)
 
 
 @reads("Xor")
 def exclusive_or(ctx: Context, node: Call) -> Value:
     """Exactly one of two."""
-    return ctx.op("NotEqual", node.input(0), node.input(1))
+    return ctx.emit("NotEqual", node.input(0), node.input(1))
 
 
 @reads("IsNaN")
 def is_nan(ctx: Context, node: Call) -> Value:
     """NaN is the one number that differs from itself."""
-    return ctx.op("NotEqual", node.input(0), node.input(0))
+    return ctx.emit("NotEqual", node.input(0), node.input(0))
 
 
 @reads("IsInf")
@@ -119,10 +120,10 @@ def is_inf(ctx: Context, node: Call) -> Value:
     x = node.input(0)
     positive, negative = node.attr("detect_positive", 1), node.attr("detect_negative", 1)
     if positive and negative:
-        return ctx.op("Equal", ctx.op("Abs", x), np.inf)
+        return ctx.emit("Equal", ctx.emit("Abs", x), np.inf)
     if not positive and not negative:
-        return ctx.constant(np.zeros(x.shape, np.bool_))
-    return ctx.op("Equal", x, np.inf if positive else -np.inf)
+        return ctx.const(np.zeros(x.shape, np.bool_))
+    return ctx.emit("Equal", x, np.inf if positive else -np.inf)
 
 
 # -- bits ------------------------------------------------------------------------------------------
@@ -133,12 +134,12 @@ def bit_shift(ctx: Context, node: Call) -> Value:
     """Shift by b bits; left by multiplying, bits that leave the type are lost."""
     a, b = node.input(0), node.input(1)
     if node.required("direction") == "RIGHT":
-        return ctx.op("RightShift", a, b)
+        return ctx.emit("RightShift", a, b)
     if not b.is_const:
-        decline("a left shift by a computed number of bits")
+        raise Refused("a left shift by a computed number of bits")
     bits = b.dtype.bits
     factor = np.where(b.const < bits, np.left_shift(b.const.dtype.type(1), b.const % bits), 0)
-    return ctx.op("Mul", a, ctx.constant(factor, a.dtype))
+    return ctx.emit("Mul", a, ctx.const(factor, a.dtype))
 
 
 @reads("BitwiseNot")
@@ -146,20 +147,20 @@ def bitwise_not(ctx: Context, node: Call) -> Value:
     """Every bit flipped: exclusive-or with ones."""
     x = node.input(0)
     ones = ~np.zeros((), x.dtype.numpy)
-    return ctx.op("BitwiseXor", x, ctx.constant(ones))
+    return ctx.emit("BitwiseXor", x, ctx.const(ones))
 
 
 @reads("BitwiseAnd", "BitwiseOr")
 def bitwise_and_or(ctx: Context, node: Call) -> Value:
     """From exclusive-or by a + b = (a ^ b) + 2 * (a & b), on halves so that nothing overflows."""
     a, b = node.input(0), node.input(1)
-    half_a, half_b = ctx.op("RightShift", a, 1), ctx.op("RightShift", b, 1)
-    odd_a = ctx.op("Sub", a, ctx.op("Mul", half_a, 2))
-    odd_b = ctx.op("Sub", b, ctx.op("Mul", half_b, 2))
+    half_a, half_b = ctx.emit("RightShift", a, 1), ctx.emit("RightShift", b, 1)
+    odd_a = ctx.emit("Sub", a, ctx.emit("Mul", half_a, 2))
+    odd_b = ctx.emit("Sub", b, ctx.emit("Mul", half_b, 2))
     # (half_a & half_b) * 2 = half_a + half_b - (half_a ^ half_b)
-    high = ctx.op("Sub", ctx.op("Add", half_a, half_b), ctx.op("BitwiseXor", half_a, half_b))
-    both = ctx.op("Add", high, ctx.op("Mul", odd_a, odd_b))
-    return both if node.op == "BitwiseAnd" else ctx.op("Add", ctx.op("BitwiseXor", a, b), both)
+    high = ctx.emit("Sub", ctx.emit("Add", half_a, half_b), ctx.emit("BitwiseXor", half_a, half_b))
+    both = ctx.emit("Add", high, ctx.emit("Mul", odd_a, odd_b))
+    return both if node.op == "BitwiseAnd" else ctx.emit("Add", ctx.emit("BitwiseXor", a, b), both)
 
 
 # -- types -----------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ def cast(ctx: Context, node: Call) -> Value:
     """Another element type."""
     number = node.required("to")
     if narrow_limits(number) is not None:
-        decline("a cast to an integer type below 8 bits")
+        raise Refused("a cast to an integer type below 8 bits")
     return ctx.cast(node.input(0), _target(number))
 
 
@@ -182,7 +183,9 @@ def cast_like(ctx: Context, node: Call) -> Value:
 
 def _target(number: int) -> DType:
     dtype = dtype_of(number)
-    return decline(f"a cast to element type {number}") if dtype is None else dtype
+    if dtype is None:
+        raise Refused(f"a cast to element type {number}")
+    return dtype
 
 
 # -- functions that no runtime has ----------------------------------------------------------------
@@ -191,40 +194,40 @@ def _target(number: int) -> DType:
 @reads("Tan")
 def tan(ctx: Context, node: Call) -> Value:
     """Sine over cosine."""
-    return ctx.op("Div", ctx.op("Sin", node.input(0)), ctx.op("Cos", node.input(0)))
+    return ctx.emit("Div", ctx.emit("Sin", node.input(0)), ctx.emit("Cos", node.input(0)))
 
 
 @reads("Sinh", "Cosh")
 def hyperbolic(ctx: Context, node: Call) -> Value:
     """(e^x -+ e^-x) / 2."""
     x = node.input(0)
-    grow, shrink = ctx.op("Exp", x), ctx.op("Exp", ctx.op("Neg", x))
-    return ctx.op("Mul", ctx.op("Sub" if node.op == "Sinh" else "Add", grow, shrink), 0.5)
+    grow, shrink = ctx.emit("Exp", x), ctx.emit("Exp", ctx.emit("Neg", x))
+    return ctx.emit("Mul", ctx.emit("Sub" if node.op == "Sinh" else "Add", grow, shrink), 0.5)
 
 
 @reads("Asinh")
 def asinh(ctx: Context, node: Call) -> Value:
     """sign(x) * log(|x| + sqrt(x^2 + 1))."""
     x = node.input(0)
-    size = ctx.op("Abs", x)
-    root = ctx.op("Sqrt", ctx.op("Add", ctx.op("Mul", x, x), 1.0))
-    return ctx.op("Mul", ctx.op("Sign", x), ctx.op("Log", ctx.op("Add", size, root)))
+    size = ctx.emit("Abs", x)
+    root = ctx.emit("Sqrt", ctx.emit("Add", ctx.emit("Mul", x, x), 1.0))
+    return ctx.emit("Mul", ctx.emit("Sign", x), ctx.emit("Log", ctx.emit("Add", size, root)))
 
 
 @reads("Acosh")
 def acosh(ctx: Context, node: Call) -> Value:
     """log(x + sqrt(x^2 - 1))."""
     x = node.input(0)
-    root = ctx.op("Sqrt", ctx.op("Sub", ctx.op("Mul", x, x), 1.0))
-    return ctx.op("Log", ctx.op("Add", x, root))
+    root = ctx.emit("Sqrt", ctx.emit("Sub", ctx.emit("Mul", x, x), 1.0))
+    return ctx.emit("Log", ctx.emit("Add", x, root))
 
 
 @reads("Atanh")
 def atanh(ctx: Context, node: Call) -> Value:
     """log((1 + x) / (1 - x)) / 2."""
     x = node.input(0)
-    ratio = ctx.op("Div", ctx.op("Add", x, 1.0), ctx.op("Sub", 1.0, x))
-    return ctx.op("Mul", ctx.op("Log", ratio), 0.5)
+    ratio = ctx.emit("Div", ctx.emit("Add", x, 1.0), ctx.emit("Sub", 1.0, x))
+    return ctx.emit("Mul", ctx.emit("Log", ratio), 0.5)
 
 
 # atan(x) / x in powers of x^2 on 0..1, fitted once at Chebyshev nodes; off by 4e-8 at most
@@ -242,23 +245,23 @@ def atan(ctx: Context, node: Call) -> Value:
 
 
 def _atan(ctx: Context, x: Value) -> Value:
-    size = ctx.op("Abs", x)
-    small = ctx.op("Div", ctx.op("Minimum", size, 1.0), ctx.op("Maximum", size, 1.0))
-    square = ctx.op("Mul", small, small)
+    size = ctx.emit("Abs", x)
+    small = ctx.emit("Div", ctx.emit("Minimum", size, 1.0), ctx.emit("Maximum", size, 1.0))
+    square = ctx.emit("Mul", small, small)
     coefficients = _atan_fit()
-    series = ctx.op("Mul", square, coefficients[-1])
+    series = ctx.emit("Mul", square, coefficients[-1])
     for c in coefficients[-2:0:-1]:
-        series = ctx.op("Mul", ctx.op("Add", series, c), square)
-    angle = ctx.op("Mul", ctx.op("Add", series, coefficients[0]), small)
-    beyond = ctx.op("Sub", np.pi / 2, angle)
-    folded = ctx.op("Where", ctx.op("Greater", size, 1.0), beyond, angle)
-    return ctx.op("Mul", ctx.op("Sign", x), folded)
+        series = ctx.emit("Mul", ctx.emit("Add", series, c), square)
+    angle = ctx.emit("Mul", ctx.emit("Add", series, coefficients[0]), small)
+    beyond = ctx.emit("Sub", np.pi / 2, angle)
+    folded = ctx.emit("Where", ctx.emit("Greater", size, 1.0), beyond, angle)
+    return ctx.emit("Mul", ctx.emit("Sign", x), folded)
 
 
 @reads("Asin", "Acos")
 def asin_acos(ctx: Context, node: Call) -> Value:
     """asin(x) = 2 * atan(x / (1 + sqrt(1 - x^2))); acos is what it lacks to a right angle."""
     x = node.input(0)
-    root = ctx.op("Sqrt", ctx.op("Sub", 1.0, ctx.op("Mul", x, x)))
-    angle = ctx.op("Mul", _atan(ctx, ctx.op("Div", x, ctx.op("Add", root, 1.0))), 2.0)
-    return angle if node.op == "Asin" else ctx.op("Sub", np.pi / 2, angle)
+    root = ctx.emit("Sqrt", ctx.emit("Sub", 1.0, ctx.emit("Mul", x, x)))
+    angle = ctx.emit("Mul", _atan(ctx, ctx.emit("Div", x, ctx.emit("Add", root, 1.0))), 2.0)
+    return angle if node.op == "Asin" else ctx.emit("Sub", np.pi / 2, angle)

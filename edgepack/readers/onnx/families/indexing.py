@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import Array, DType, Value
-from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context, normal_axis
 from edgepack.readers.onnx.registry import reads
 
 
@@ -22,8 +23,8 @@ def counted_from_front(ctx: Context, indices: Value, size: int) -> Value:
         fixed = np.where(indices.const < 0, indices.const + size, indices.const)
         if fixed.size and not (fixed.min() >= 0 and fixed.max() < size):
             raise ValueError(f"an index lies outside of 0..{size - 1}")
-        return indices if np.array_equal(fixed, indices.const) else ctx.constant(fixed)
-    return ctx.op("Where", ctx.op("Less", indices, 0), ctx.op("Add", indices, size), indices)
+        return indices if np.array_equal(fixed, indices.const) else ctx.const(fixed)
+    return ctx.emit("Where", ctx.emit("Less", indices, 0), ctx.emit("Add", indices, size), indices)
 
 
 @reads("Gather")
@@ -31,7 +32,7 @@ def gather(ctx: Context, node: Call) -> Value:
     """Slices at indices along an axis."""
     x = node.input(0)
     axis = normal_axis(node.attr("axis", 0), x.rank)
-    return ctx.op("Gather", x, counted_from_front(ctx, node.input(1), x.shape[axis]), axis=axis)
+    return ctx.emit("Gather", x, counted_from_front(ctx, node.input(1), x.shape[axis]), axis=axis)
 
 
 @reads("GatherElements")
@@ -40,7 +41,7 @@ def gather_elements(ctx: Context, node: Call) -> Value:
     x, indices = node.input(0), node.input(1)
     axis = normal_axis(node.attr("axis", 0), x.rank)
     places = _flat_places(ctx, x.shape, indices, axis)
-    return ctx.op("Gather", ctx.reshape(x, (x.size,)), places, axis=0)
+    return ctx.emit("Gather", ctx.reshape(x, (x.size,)), places, axis=0)
 
 
 def _flat_places(ctx: Context, shape: Sequence[int], indices: Value, axis: int) -> Value:
@@ -50,8 +51,8 @@ def _flat_places(ctx: Context, shape: Sequence[int], indices: Value, axis: int) 
     parts = [g * s for i, (g, s) in enumerate(zip(grid, steps, strict=True)) if i != axis]
     base = np.broadcast_to(np.asarray(sum(parts)), indices.shape)
     along = counted_from_front(ctx, indices, shape[axis])
-    scaled = ctx.op("Mul", along, steps[axis])
-    return ctx.op("Add", scaled, ctx.constant(base, indices.dtype))
+    scaled = ctx.emit("Mul", along, steps[axis])
+    return ctx.emit("Add", scaled, ctx.const(base, indices.dtype))
 
 
 def _row_steps(shape: Sequence[int]) -> list[int]:
@@ -67,17 +68,19 @@ def gather_nd(ctx: Context, node: Call) -> Value:
     sizes = x.shape[batch : batch + depth]
     indices = _tuples_from_front(ctx, indices, sizes)
     if not batch:
-        return ctx.op("GatherNd", x, indices)
+        return ctx.emit("GatherNd", x, indices)
     lead = np.moveaxis(np.indices(indices.shape[:-1])[:batch], 0, -1)
-    prefix = ctx.constant(lead, indices.dtype)
-    return ctx.op("GatherNd", x, ctx.add("Concat", [prefix, indices], axis=-1))
+    prefix = ctx.const(lead, indices.dtype)
+    return ctx.emit("GatherNd", x, ctx.emit("Concat", prefix, indices, axis=-1))
 
 
 def _tuples_from_front(ctx: Context, indices: Value, sizes: Sequence[int]) -> Value:
-    limits = ctx.constant(np.array(sizes), indices.dtype)
+    limits = ctx.const(np.array(sizes), indices.dtype)
     if indices.is_const and (indices.const >= 0).all():
         return indices
-    return ctx.op("Where", ctx.op("Less", indices, 0), ctx.op("Add", indices, limits), indices)
+    return ctx.emit(
+        "Where", ctx.emit("Less", indices, 0), ctx.emit("Add", indices, limits), indices
+    )
 
 
 # -- scatter ---------------------------------------------------------------------------------------
@@ -100,12 +103,12 @@ def scatter_nd(ctx: Context, node: Call) -> Value:
     x, indices, updates = (node.input(i) for i in range(3))
     depth = indices.shape[-1]
     rows = _tuples_from_front(ctx, indices, x.shape[:depth])
-    steps = ctx.constant(np.array(_row_steps(x.shape)[:depth]), indices.dtype)
-    starts = ctx.reduce("ReduceSum", ctx.op("Mul", rows, steps), [rows.rank - 1])
+    steps = ctx.const(np.array(_row_steps(x.shape)[:depth]), indices.dtype)
+    starts = ctx.reduce("ReduceSum", ctx.emit("Mul", rows, steps), [rows.rank - 1])
     inner = math.prod(x.shape[depth:])
     starts = ctx.reshape(starts, (math.prod(indices.shape[:-1]), 1))
-    offsets = ctx.constant(np.arange(inner).reshape(1, inner), indices.dtype)
-    places = ctx.op("Add", starts, offsets)
+    offsets = ctx.const(np.arange(inner).reshape(1, inner), indices.dtype)
+    places = ctx.emit("Add", starts, offsets)
     places = ctx.reshape(places, (places.size,))
     return _scatter(ctx, x, places, ctx.reshape(updates, (updates.size,)), node)
 
@@ -114,7 +117,7 @@ def _scatter(ctx: Context, x: Value, places: Value, updates: Value, node: Call) 
     """Write or join flat `updates` at flat `places` of `x`."""
     reduction = node.attr("reduction", "none")
     if reduction not in ("none", *_REDUCTIONS):
-        decline(f"reduction {reduction!r}")
+        raise Refused(f"reduction {reduction!r}")
     flat = ctx.reshape(x, (x.size,))
     if places.is_const:
         result = _known_scatter(ctx, flat, places.const, updates, reduction)
@@ -131,16 +134,16 @@ def _known_scatter(
     if reduction == "none":
         source = np.arange(flat.size, dtype=np.int64)
         source[places] = flat.size + np.arange(places.size)  # the last of several updates stays
-        both = ctx.add("Concat", [flat, updates], axis=0)
-        return ctx.op("Gather", both, ctx.constant(source), axis=0)
+        both = ctx.emit("Concat", flat, updates, axis=0)
+        return ctx.emit("Gather", both, ctx.const(source), axis=0)
     for turn in _turns(places):
         source = np.arange(flat.size, dtype=np.int64)
         source[places[turn]] = flat.size + np.arange(len(turn))
-        now = ctx.op("Gather", flat, ctx.constant(places[turn].astype(np.int64)), axis=0)
-        part = ctx.op("Gather", updates, ctx.constant(turn), axis=0)
-        joined = ctx.op(_REDUCTIONS[reduction], now, part)
-        both = ctx.add("Concat", [flat, joined], axis=0)
-        flat = ctx.op("Gather", both, ctx.constant(source), axis=0)
+        now = ctx.emit("Gather", flat, ctx.const(places[turn].astype(np.int64)), axis=0)
+        part = ctx.emit("Gather", updates, ctx.const(turn), axis=0)
+        joined = ctx.emit(_REDUCTIONS[reduction], now, part)
+        both = ctx.emit("Concat", flat, joined, axis=0)
+        flat = ctx.emit("Gather", both, ctx.const(source), axis=0)
     return flat
 
 
@@ -162,14 +165,14 @@ def _computed_scatter(
 ) -> Value:
     """With places known only at run time: no two of them may be equal, except to add."""
     rows = ctx.cast(ctx.reshape(places, (places.size, 1)), DType.INT32)
-    spread = ctx.op("ScatterNd", rows, updates, shape=(flat.size,))
+    spread = ctx.emit("ScatterNd", rows, updates, shape=(flat.size,))
     if reduction == "add":
-        return ctx.op("Add", flat, spread)
+        return ctx.emit("Add", flat, spread)
     if reduction != "none":
-        decline(f"reduction {reduction!r} at computed indices")
-    ones = ctx.constant(np.ones(updates.shape, np.float32))
-    hits = ctx.op("ScatterNd", rows, ones, shape=(flat.size,))
-    return ctx.op("Where", ctx.op("Greater", hits, 0.0), spread, flat)
+        raise Refused(f"reduction {reduction!r} at computed indices")
+    ones = ctx.const(np.ones(updates.shape, np.float32))
+    hits = ctx.emit("ScatterNd", rows, ones, shape=(flat.size,))
+    return ctx.emit("Where", ctx.emit("Greater", hits, 0.0), spread, flat)
 
 
 @reads("TensorScatter")
@@ -201,10 +204,10 @@ def one_hot(ctx: Context, node: Call) -> Value:
     if indices.dtype.is_float:
         indices = ctx.cast(indices, DType.INT64)
     if "u" not in indices.dtype.value:
-        indices = ctx.op(
-            "Where", ctx.op("Less", indices, 0), ctx.op("Add", indices, depth), indices
+        indices = ctx.emit(
+            "Where", ctx.emit("Less", indices, 0), ctx.emit("Add", indices, depth), indices
         )
-    return ctx.op(
+    return ctx.emit(
         "OneHot", indices, depth=depth, axis=node.attr("axis", -1), on=values[1].item(),
         off=values[0].item(), to=node.input(2).dtype,
     )  # fmt: skip
@@ -218,8 +221,8 @@ def compress(ctx: Context, node: Call) -> Value:
     if axis is None:
         x, axis = ctx.reshape(x, (x.size,)), 0
     axis = normal_axis(axis, x.rank)
-    return ctx.op(
-        "Gather", x, ctx.constant(picks[picks < x.shape[axis]].astype(np.int64)), axis=axis
+    return ctx.emit(
+        "Gather", x, ctx.const(picks[picks < x.shape[axis]].astype(np.int64)), axis=axis
     )
 
 
@@ -232,5 +235,5 @@ def reverse_sequence(ctx: Context, node: Call) -> Value:
     grid = list(np.indices(x.shape))
     size = lengths.reshape([-1 if i == batch else 1 for i in range(x.rank)])
     grid[time] = np.where(grid[time] < size, size - 1 - grid[time], grid[time])
-    places = ctx.constant(np.ravel_multi_index(tuple(grid), x.shape))
-    return ctx.op("Gather", ctx.reshape(x, (x.size,)), places, axis=0)
+    places = ctx.const(np.ravel_multi_index(tuple(grid), x.shape))
+    return ctx.emit("Gather", ctx.reshape(x, (x.size,)), places, axis=0)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edgepack.ir import DType, QuantParams, Value
-from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context, normal_axis
 from edgepack.readers.onnx.families.convolution import convolve
 from edgepack.readers.onnx.families.dense import product
 from edgepack.readers.onnx.families.pooling import average_of, global_average_of
@@ -41,7 +42,7 @@ def _bias(ctx: Context, node: Call, index: int, x: int, w: int) -> Value | None:
     if axis == 0 and bias.size != scales.size:
         raise ValueError(f"{scales.size} scales for {bias.size} biases")
     params = QuantParams(scales.astype(np.float32), np.zeros(scales.shape, np.int64), axis)
-    return dequantize(ctx, ctx.constant(bias), params)
+    return dequantize(ctx, ctx.const(bias), params)
 
 
 @reads("QLinearConv")
@@ -72,9 +73,9 @@ def qgemm(ctx: Context, node: Call) -> Value:
     left = ctx.transpose(left, (1, 0)) if node.attr("transA", 0) else left
     weights = right if turned else ctx.transpose(right, (1, 0))  # [out, in]
     if node.attr("alpha", 1.0) != 1.0:
-        decline("a factor on a quantized product")
+        raise Refused("a factor on a quantized product")
     bias = _bias(ctx, node, 6, 1, 4)
-    y = ctx.add("FullyConnected", [left, weights] if bias is None else [left, weights, bias])
+    y = ctx.emit("FullyConnected", left, weights, bias)
     return y if node.optional(7) is None else _quantized(ctx, node, y, 7)
 
 
@@ -83,7 +84,7 @@ def qlinear_binary(ctx: Context, node: Call) -> Value:
     """Add and Mul between Dequantize and Quantize."""
     a = real_input(ctx, node, node.input(0), 1)
     b = real_input(ctx, node, node.input(3), 4)
-    return _quantized(ctx, node, ctx.op(node.op.removeprefix("QLinear"), a, b), 6)
+    return _quantized(ctx, node, ctx.emit(node.op.removeprefix("QLinear"), a, b), 6)
 
 
 @reads("com.microsoft::QLinearConcat")
@@ -91,7 +92,7 @@ def qlinear_concat(ctx: Context, node: Call) -> Value:
     """Concat between Dequantize and Quantize: the output's parameters, then three per input."""
     starts = range(2, len(node.inputs), 3)
     parts = [real_input(ctx, node, node.input(i), i + 1) for i in starts]
-    y = ctx.add("Concat", parts, axis=node.required("axis"))
+    y = ctx.emit("Concat", *parts, axis=node.required("axis"))
     zero = node.optional(1)
     to = node.input(2).dtype if zero is None else zero.dtype
     return quantize(ctx, y, known_params(node, 0), to)
@@ -100,18 +101,18 @@ def qlinear_concat(ctx: Context, node: Call) -> Value:
 def _softmax(ctx: Context, node: Call, x: Value) -> Value:
     axis = normal_axis(node.attr("axis", -1), x.rank)
     if node.attr("opset", 13) < 13 and axis != x.rank - 1:
-        decline("a softmax over several dimensions")
-    return ctx.op("Softmax", x, axis=axis)
+        raise Refused("a softmax over several dimensions")
+    return ctx.emit("Softmax", x, axis=axis)
 
 
 def _leaky_relu(ctx: Context, node: Call, x: Value) -> Value:
-    return ctx.op("LeakyRelu", x, alpha=node.attr("alpha", 0.01))
+    return ctx.emit("LeakyRelu", x, alpha=node.attr("alpha", 0.01))
 
 
 _ONE_INPUT: dict[str, Callable[[Context, Call, Value], Value]] = {
     "QLinearGlobalAveragePool": lambda ctx, node, x: global_average_of(ctx, x),
     "QLinearAveragePool": average_of,
-    "QLinearSigmoid": lambda ctx, node, x: ctx.op("Sigmoid", x),
+    "QLinearSigmoid": lambda ctx, node, x: ctx.emit("Sigmoid", x),
     "QLinearSoftmax": _softmax,
     "QLinearLeakyRelu": _leaky_relu,
 }
@@ -120,7 +121,7 @@ _ONE_INPUT: dict[str, Callable[[Context, Call, Value], Value]] = {
 def _qlinear_unary(ctx: Context, node: Call) -> Value:
     """One real operator between Dequantize and Quantize."""
     if node.attr("channels_last", 0):
-        decline("channels last", "quantize the model as its exporter wrote it")
+        raise Refused("channels last", "quantize the model as its exporter wrote it")
     y = _ONE_INPUT[node.op](ctx, node, real_input(ctx, node, node.input(0), 1))
     return _quantized(ctx, node, y, 3)
 
@@ -156,4 +157,4 @@ def _centred(ctx: Context, q: Value, zero: Value | None, axis: int) -> Value:
         )
     else:
         offset = ctx.reshape(offset, ())
-    return ctx.op("Sub", real, offset)
+    return ctx.emit("Sub", real, offset)

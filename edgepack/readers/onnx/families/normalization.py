@@ -18,14 +18,14 @@ def batch_norm(ctx: Context, node: Call) -> Sequence[Value]:
     x, gamma, beta, mean, var = (node.input(i) for i in range(5))
     eps = node.attr("epsilon", 1e-5)
     if not node.attr("training_mode", 0):
-        return [ctx.op("BatchNorm", x, gamma, beta, mean, var, eps=eps, axis=min(1, x.rank - 1))]
+        return [ctx.emit("BatchNorm", x, gamma, beta, mean, var, eps=eps, axis=min(1, x.rank - 1))]
     axes = [i for i in range(x.rank) if i != 1]
     batch_mean = ctx.reduce("ReduceMean", x, axes)
     batch_var = _variance(ctx, x, batch_mean, axes)
     shape = [-1 if i == 1 else 1 for i in range(x.rank)]
     column = [gamma.size if d == -1 else 1 for d in shape]
     y = _scaled(ctx, x, batch_mean, batch_var, eps)
-    y = ctx.op("Add", ctx.op("Mul", y, ctx.reshape(gamma, column)), ctx.reshape(beta, column))
+    y = ctx.emit("Add", ctx.emit("Mul", y, ctx.reshape(gamma, column)), ctx.reshape(beta, column))
     keep = node.attr("momentum", 0.9)
     return [
         y,
@@ -35,16 +35,16 @@ def batch_norm(ctx: Context, node: Call) -> Sequence[Value]:
 
 
 def _blend(ctx: Context, old: Value, new: Value, keep: float) -> Value:
-    return ctx.op("Add", ctx.op("Mul", new, 1 - keep), ctx.op("Mul", old, keep))
+    return ctx.emit("Add", ctx.emit("Mul", new, 1 - keep), ctx.emit("Mul", old, keep))
 
 
 def _variance(ctx: Context, x: Value, mean: Value, axes: Sequence[int]) -> Value:
-    return ctx.reduce("ReduceMean", ctx.op("SquaredDifference", x, mean), axes)
+    return ctx.reduce("ReduceMean", ctx.emit("SquaredDifference", x, mean), axes)
 
 
 def _scaled(ctx: Context, x: Value, mean: Value, var: Value, eps: float) -> Value:
-    gain = ctx.op("Rsqrt", ctx.op("Add", var, eps))
-    return ctx.op("Mul", ctx.op("Sub", x, mean), gain)
+    gain = ctx.emit("Rsqrt", ctx.emit("Add", var, eps))
+    return ctx.emit("Mul", ctx.emit("Sub", x, mean), gain)
 
 
 @reads("InstanceNormalization")
@@ -55,7 +55,9 @@ def instance_norm(ctx: Context, node: Call) -> Value:
     axes = range(2, x.rank)
     mean = ctx.reduce("ReduceMean", x, axes)
     y = _scaled(ctx, x, mean, _variance(ctx, x, mean, axes), node.attr("epsilon", 1e-5))
-    return ctx.op("Add", ctx.op("Mul", y, ctx.reshape(gamma, column)), ctx.reshape(beta, column))
+    return ctx.emit(
+        "Add", ctx.emit("Mul", y, ctx.reshape(gamma, column)), ctx.reshape(beta, column)
+    )
 
 
 @reads("GroupNormalization")
@@ -64,10 +66,10 @@ def group_norm(ctx: Context, node: Call) -> Value:
     x, gamma, beta = (node.input(i) for i in range(3))
     groups, channels = node.required("num_groups"), x.shape[1]
     flat = ctx.reshape(x, (x.shape[0], groups, -(-x.size // (x.shape[0] * groups))))
-    y = ctx.add("LayerNorm", [flat], axis=-1, eps=node.attr("epsilon", 1e-5))
+    y = ctx.emit("LayerNorm", flat, axis=-1, eps=node.attr("epsilon", 1e-5))
     y = ctx.reshape(y, x.shape)
     gamma, beta = (_per_channel(ctx, v, channels, x.rank) for v in (gamma, beta))
-    return ctx.op("Add", ctx.op("Mul", y, gamma), beta)
+    return ctx.emit("Add", ctx.emit("Mul", y, gamma), beta)
 
 
 def _per_channel(ctx: Context, v: Value, channels: int, rank: int) -> Value:
@@ -86,12 +88,12 @@ def layer_norm(ctx: Context, node: Call) -> Sequence[Value | None]:
     gamma = _wide(ctx, gamma, tail)
     beta = None if beta is None else _wide(ctx, beta, tail)
     inputs = [x, gamma] if beta is None else [x, gamma, beta]
-    y = ctx.add("LayerNorm", inputs, axis=axis, eps=eps)
+    y = ctx.emit("LayerNorm", *inputs, axis=axis, eps=eps)
     if not (node.wants(1) or node.wants(2)):
         return [y]
     axes = range(axis, x.rank)
     mean = ctx.reduce("ReduceMean", x, axes)
-    gain = ctx.op("Rsqrt", ctx.op("Add", _variance(ctx, x, mean, axes), eps))
+    gain = ctx.emit("Rsqrt", ctx.emit("Add", _variance(ctx, x, mean, axes), eps))
     return [y, mean, gain]
 
 
@@ -105,7 +107,7 @@ def rms_norm(ctx: Context, node: Call) -> Value:
     x, gamma = node.input(0), node.input(1)
     axis = normal_axis(node.attr("axis", -1), x.rank)
     gamma = _wide(ctx, gamma, x.shape[axis:])
-    return ctx.add("RmsNorm", [x, gamma], axis=axis, eps=node.attr("epsilon", 1e-5))
+    return ctx.emit("RmsNorm", x, gamma, axis=axis, eps=node.attr("epsilon", 1e-5))
 
 
 @reads("LpNormalization")
@@ -114,11 +116,11 @@ def lp_norm(ctx: Context, node: Call) -> Value:
     x, p = node.input(0), node.attr("p", 2)
     axis = normal_axis(node.attr("axis", -1), x.rank)
     if p == 1:
-        length = ctx.reduce("ReduceSum", ctx.op("Abs", x), [axis])
+        length = ctx.reduce("ReduceSum", ctx.emit("Abs", x), [axis])
     else:
-        length = ctx.op("Sqrt", ctx.reduce("ReduceSum", ctx.op("Mul", x, x), [axis]))
+        length = ctx.emit("Sqrt", ctx.reduce("ReduceSum", ctx.emit("Mul", x, x), [axis]))
     tiny = float(np.finfo(x.dtype.numpy).tiny)
-    return ctx.op("Div", x, ctx.op("Maximum", length, tiny))
+    return ctx.emit("Div", x, ctx.emit("Maximum", length, tiny))
 
 
 @reads("MeanVarianceNormalization")
@@ -138,14 +140,14 @@ def lrn(ctx: Context, node: Call) -> Value:
     bias = node.attr("bias", 1.0)
     if x.rank == 4 and size % 2:
         last = ctx.transpose(x, (0, 2, 3, 1))
-        y = ctx.op("Lrn", last, radius=size // 2, bias=bias, alpha=alpha / size, beta=beta)
+        y = ctx.emit("Lrn", last, radius=size // 2, bias=bias, alpha=alpha / size, beta=beta)
         return ctx.transpose(y, (0, 3, 1, 2))
     before = (size - 1) // 2
     rest = math.prod(x.shape[2:])
-    squares = ctx.reshape(ctx.op("Mul", x, x), (x.shape[0], 1, x.shape[1], rest))
-    mean = ctx.op(
+    squares = ctx.reshape(ctx.emit("Mul", x, x), (x.shape[0], 1, x.shape[1], rest))
+    mean = ctx.emit(
         "AveragePool2d", squares, kernel=(size, 1), pad=((before, size - 1 - before), (0, 0)),
-        count_include_pad=True, layout="NCHW",
+        count_include_pad=True,
     )  # fmt: skip
-    base = ctx.op("Add", ctx.op("Mul", ctx.reshape(mean, x.shape), alpha), bias)
-    return ctx.op("Div", x, ctx.op("Pow", base, beta))
+    base = ctx.emit("Add", ctx.emit("Mul", ctx.reshape(mean, x.shape), alpha), bias)
+    return ctx.emit("Div", x, ctx.emit("Pow", base, beta))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgepack.ir import Array, DType, Value
-from edgepack.readers.onnx.context import Call, Context, decline
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context
 from edgepack.readers.onnx.families.window import Window, read_window
 from edgepack.readers.onnx.registry import reads
 
@@ -28,7 +29,7 @@ def max_pool(ctx: Context, node: Call) -> Sequence[Value]:
 
 
 def _max_2d(ctx: Context, x: Value, window: Window) -> Value:
-    return ctx.op("MaxPool2d", x, kernel=window.kernel, **window.attrs, layout="NCHW")
+    return ctx.emit("MaxPool2d", x, kernel=window.kernel, **window.attrs)
 
 
 @reads("AveragePool")
@@ -46,12 +47,12 @@ def average_of(ctx: Context, node: Call, x: Value) -> Value:
         and set(window.dilation) == {1}
         and not (count_pad and any(window.ceil_pad))
     ):
-        return ctx.op(
+        return ctx.emit(
             "AveragePool2d", x, kernel=window.kernel, **window.attrs, count_include_pad=count_pad,
-            layout="NCHW",
+            
         )  # fmt: skip
     total = window_sum(ctx, x, window)
-    return ctx.op("Mul", total, ctx.constant(_share(window, x.shape[2:], count_pad), x.dtype))
+    return ctx.emit("Mul", total, ctx.const(_share(window, x.shape[2:], count_pad), x.dtype))
 
 
 def _share(window: Window, spatial: Sequence[int], count_pad: bool) -> Array:
@@ -75,13 +76,13 @@ def window_sum(ctx: Context, x: Value, window: Window) -> Value:
     volume = math.prod(window.kernel)
     mean = over_dimensions(ctx, x, window, _padded_mean_2d, taps="Add")
     # Dilated windows are added up tap by tap; plain ones are means over the whole kernel.
-    return mean if any(d > 1 for d in window.dilation) else ctx.op("Mul", mean, float(volume))
+    return mean if any(d > 1 for d in window.dilation) else ctx.emit("Mul", mean, float(volume))
 
 
 def _padded_mean_2d(ctx: Context, x: Value, window: Window) -> Value:
-    return ctx.op(
+    return ctx.emit(
         "AveragePool2d", x, kernel=window.kernel, **window.attrs, count_include_pad=True,
-        layout="NCHW",
+        
     )  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def over_dimensions(
         return ctx.reshape(y, (*y.shape[:2], y.shape[3]))
     if window.rank == 3:
         return _pool_3d(ctx, x, window, pool)
-    return decline(f"{window.rank} spatial dimensions", "use 1 to 3")
+    raise Refused(f"{window.rank} spatial dimensions", "use 1 to 3")
 
 
 def _pool_3d(ctx: Context, x: Value, window: Window, pool: Pooling) -> Value:
@@ -146,7 +147,7 @@ def _max_indices(ctx: Context, x: Value, window: Window, *, column_major: bool) 
     parts = []
     for tap in taps:
         begin = [0, 0, *(t * d for t, d in zip(tap, window.dilation, strict=True))]
-        part = ctx.op(
+        part = ctx.emit(
             "Slice",
             padded,
             begin=begin,
@@ -154,12 +155,12 @@ def _max_indices(ctx: Context, x: Value, window: Window, *, column_major: bool) 
             stride=(1, 1, *window.stride),
         )
         parts.append(ctx.reshape(part, (*part.shape, 1)))
-    best = ctx.op("ArgMax", ctx.add("Concat", parts, axis=-1), axis=-1, to=DType.INT64)
+    best = ctx.emit("ArgMax", ctx.emit("Concat", *parts, axis=-1), axis=-1, to=DType.INT64)
     steps = _steps(spatial, column_major=column_major)
     offsets = [sum(t * d * s for t, d, s in zip(tap, window.dilation, steps, strict=True))
                for tap in taps]  # fmt: skip
-    chosen = ctx.add("Gather", [ctx.constant(np.array(offsets, np.int64)), best], axis=0)
-    return ctx.op("Add", chosen, ctx.constant(_origins(x.shape, window, counts, steps)))
+    chosen = ctx.emit("Gather", ctx.const(np.array(offsets, np.int64)), best, axis=0)
+    return ctx.emit("Add", chosen, ctx.const(_origins(x.shape, window, counts, steps)))
 
 
 def _steps(spatial: Sequence[int], *, column_major: bool) -> list[int]:
@@ -185,9 +186,9 @@ def lp_pool(ctx: Context, node: Call) -> Value:
     """(sum of |x|^p)^(1/p) of each window."""
     x, p = node.input(0), float(node.attr("p", 2))
     window = read_window(node, x.shape[2:], node.required("kernel_shape"))
-    powers = ctx.op("Mul", x, x) if p == 2 else ctx.op("Pow", ctx.op("Abs", x), p)
+    powers = ctx.emit("Mul", x, x) if p == 2 else ctx.emit("Pow", ctx.emit("Abs", x), p)
     total = window_sum(ctx, powers, window)
-    return ctx.op("Sqrt", total) if p == 2 else ctx.op("Pow", total, 1 / p)
+    return ctx.emit("Sqrt", total) if p == 2 else ctx.emit("Pow", total, 1 / p)
 
 
 @reads("GlobalAveragePool")
@@ -212,5 +213,5 @@ def global_max_pool(ctx: Context, node: Call) -> Value:
 def global_lp_pool(ctx: Context, node: Call) -> Value:
     """(sum of |x|^p)^(1/p) over all spatial dimensions."""
     x, p = node.input(0), float(node.attr("p", 2))
-    total = ctx.reduce("ReduceSum", ctx.op("Pow", ctx.op("Abs", x), p), range(2, x.rank))
-    return ctx.op("Pow", total, 1 / p)
+    total = ctx.reduce("ReduceSum", ctx.emit("Pow", ctx.emit("Abs", x), p), range(2, x.rank))
+    return ctx.emit("Pow", total, 1 / p)

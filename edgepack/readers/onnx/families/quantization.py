@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import DType, QuantParams, Value
-from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context, normal_axis
 from edgepack.readers.onnx.model import dtype_of, narrow_limits
 from edgepack.readers.onnx.registry import reads
 
@@ -38,7 +39,7 @@ def _integer_type(node: Call, zero: Value | None) -> DType:
     number = node.attr("output_dtype", 0)
     dtype = dtype_of(number) if number else DType.UINT8
     if dtype is None or not dtype.is_integer:
-        return decline("quantization to this type", "quantize to int8, uint8 or int16")
+        raise Refused("quantization to this type", "quantize to int8, uint8 or int16")
     return dtype
 
 
@@ -59,8 +60,8 @@ def _suits(params: QuantParams, to: DType) -> bool:
 def quantize(ctx: Context, x: Value, params: QuantParams, to: DType) -> Value:
     """`x` as integers with these parameters."""
     if x.is_const:
-        return ctx.constant(params.quantize(x.const, to), quant=params)
-    y = ctx.op("Quantize", ctx.cast(x, DType.FLOAT32), to=to)
+        return ctx.const(params.quantize(x.const, to), quant=params)
+    y = ctx.emit("Quantize", ctx.cast(x, DType.FLOAT32), to=to)
     y.quant = params
     return y
 
@@ -68,9 +69,9 @@ def quantize(ctx: Context, x: Value, params: QuantParams, to: DType) -> Value:
 def dequantize(ctx: Context, q: Value, params: QuantParams) -> Value:
     """The real numbers that integers stand for; a constant keeps its integers."""
     if q.is_const and q.quant != params:
-        q = ctx.constant(q.const, quant=params)
+        q = ctx.const(q.const, quant=params)
     q.quant = params
-    return ctx.op("Dequantize", q, to=DType.FLOAT32)
+    return ctx.emit("Dequantize", q, to=DType.FLOAT32)
 
 
 @reads("DequantizeLinear", "com.microsoft::DequantizeLinear")
@@ -132,7 +133,7 @@ def _spread(
         if not block:
             return ctx.reshape(v, [v.size if i == axis else 1 for i in range(x.rank)])
         lines = np.minimum(np.arange(x.shape[axis]) // block, v.shape[axis] - 1)
-        return ctx.op("Gather", v, ctx.constant(lines.astype(np.int64)), axis=axis)
+        return ctx.emit("Gather", v, ctx.const(lines.astype(np.int64)), axis=axis)
 
     return widen(scale), None if zero is None else widen(zero)
 
@@ -141,18 +142,18 @@ def _spelled_quantize(
     ctx: Context, x: Value, scale: Value, zero: Value | None, to: DType, limits: tuple[int, int]
 ) -> Value:
     real = ctx.cast(x, DType.FLOAT32)
-    y = ctx.op("Round", ctx.op("Div", real, ctx.cast(scale, DType.FLOAT32)))
+    y = ctx.emit("Round", ctx.emit("Div", real, ctx.cast(scale, DType.FLOAT32)))
     if zero is not None:
-        y = ctx.op("Add", y, ctx.cast(zero, DType.FLOAT32))
+        y = ctx.emit("Add", y, ctx.cast(zero, DType.FLOAT32))
     low, high = limits
-    return ctx.cast(ctx.op("Clip", y, min=float(low), max=float(high)), to)
+    return ctx.cast(ctx.emit("Clip", y, min=float(low), max=float(high)), to)
 
 
 def _spelled_dequantize(ctx: Context, q: Value, scale: Value, zero: Value | None) -> Value:
     wide = ctx.cast(q, DType.FLOAT32)
     if zero is not None:
-        wide = ctx.op("Sub", wide, ctx.cast(zero, DType.FLOAT32))
-    return ctx.op("Mul", ctx.cast(wide, scale.dtype), scale)
+        wide = ctx.emit("Sub", wide, ctx.cast(zero, DType.FLOAT32))
+    return ctx.emit("Mul", ctx.cast(wide, scale.dtype), scale)
 
 
 @reads("DynamicQuantizeLinear")
@@ -160,13 +161,13 @@ def dynamic_quantize(ctx: Context, node: Call) -> Sequence[Value]:
     """uint8 with the range of the data, which always holds zero."""
     x = node.input(0)
     axes = range(x.rank)
-    high = ctx.op("Maximum", ctx.reduce("ReduceMax", x, axes, keepdims=False), 0.0)
-    low = ctx.op("Minimum", ctx.reduce("ReduceMin", x, axes, keepdims=False), 0.0)
-    scale = ctx.op("Div", ctx.op("Sub", high, low), 255.0)
-    zero = ctx.op("Round", ctx.op("Div", ctx.op("Neg", low), scale))
-    zero = ctx.op("Clip", zero, min=0.0, max=255.0)
-    y = ctx.op("Add", ctx.op("Round", ctx.op("Div", x, scale)), zero)
-    y = ctx.cast(ctx.op("Clip", y, min=0.0, max=255.0), DType.UINT8)
+    high = ctx.emit("Maximum", ctx.reduce("ReduceMax", x, axes, keepdims=False), 0.0)
+    low = ctx.emit("Minimum", ctx.reduce("ReduceMin", x, axes, keepdims=False), 0.0)
+    scale = ctx.emit("Div", ctx.emit("Sub", high, low), 255.0)
+    zero = ctx.emit("Round", ctx.emit("Div", ctx.emit("Neg", low), scale))
+    zero = ctx.emit("Clip", zero, min=0.0, max=255.0)
+    y = ctx.emit("Add", ctx.emit("Round", ctx.emit("Div", x, scale)), zero)
+    y = ctx.cast(ctx.emit("Clip", y, min=0.0, max=255.0), DType.UINT8)
     return [y, scale, ctx.cast(zero, DType.UINT8)]
 
 

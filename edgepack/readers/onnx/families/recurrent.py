@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-from edgepack.ir import Array, Value
-from edgepack.readers.onnx.context import Call, Context, decline, stored_constant
+from edgepack.ir import Value
+from edgepack.readers.emitter import Refused, stored_constant
+from edgepack.readers.onnx.context import Call, Context
 from edgepack.readers.onnx.registry import reads
 from edgepack.readers.recurrent import (
     GruCell,
@@ -35,26 +33,7 @@ _TAKES_ALPHA = {
 _TAKES_BETA = {"Affine": 0.0, "ScaledTanh": 1.0, "HardSigmoid": 0.5}
 _BY_LOWER_NAME = {name.lower(): name for name in ACTIVATIONS}
 
-RunOne = Callable[["_Folding", Value, Weights, Sequence[Activation], Scan, int], Run]
-
-
-@dataclass(frozen=True, slots=True)
-class _Folding:
-    """The neutral builder on top of the reader's: what depends on constants only is computed."""
-
-    ctx: Context
-
-    def emit(self, op: str, *inputs: Value | None, **attrs: Any) -> Value:
-        """One IR node with one output."""
-        return self.ctx.add(op, inputs, **attrs)
-
-    def emit_multi(self, op: str, *inputs: Value | None, **attrs: Any) -> tuple[Value, ...]:
-        """One IR node with several outputs."""
-        return self.ctx.add_multi(op, inputs, **attrs)
-
-    def const(self, array: Array) -> Value:
-        """A constant."""
-        return self.ctx.constant(array)
+RunOne = Callable[[Value, Weights, Sequence[Activation], Scan, int], Run]
 
 
 @reads("LSTM")
@@ -63,14 +42,12 @@ def read_lstm(ctx: Context, node: Call) -> Sequence[Value | None]:
     defaults = ("Sigmoid", "Tanh", "Tanh")
     clip, coupled = node.attr("clip"), bool(node.attr("input_forget", 0))
 
-    def run(
-        b: _Folding, x: Value, weights: Weights, acts: Sequence[Activation], scan: Scan, d: int
-    ) -> Run:
+    def run(x: Value, weights: Weights, acts: Sequence[Activation], scan: Scan, d: int) -> Run:
         gate, candidate, shown = acts
         peepholes = _peepholes(ctx, node, d, weights.out)
         wants_cell = node.wants(2)
         cell = LstmCell(weights, gate, candidate, shown, peepholes, clip, coupled, wants_cell)
-        return lstm(b, x, cell, scan)
+        return lstm(ctx, x, cell, scan)
 
     return _read(ctx, node, defaults, _LSTM_ORDER, run)
 
@@ -80,11 +57,9 @@ def read_gru(ctx: Context, node: Call) -> Sequence[Value | None]:
     """Y and Y_h."""
     clip, reset_after = node.attr("clip"), bool(node.attr("linear_before_reset", 0))
 
-    def run(
-        b: _Folding, x: Value, weights: Weights, acts: Sequence[Activation], scan: Scan, d: int
-    ) -> Run:
+    def run(x: Value, weights: Weights, acts: Sequence[Activation], scan: Scan, d: int) -> Run:
         gate, candidate = acts
-        return gru(b, x, GruCell(weights, gate, candidate, clip, reset_after), scan)
+        return gru(ctx, x, GruCell(weights, gate, candidate, clip, reset_after), scan)
 
     return _read(ctx, node, ("Sigmoid", "Tanh"), _GRU_ORDER, run)
 
@@ -94,10 +69,8 @@ def read_rnn(ctx: Context, node: Call) -> Sequence[Value | None]:
     """Y and Y_h."""
     clip = node.attr("clip")
 
-    def run(
-        b: _Folding, x: Value, weights: Weights, acts: Sequence[Activation], scan: Scan, d: int
-    ) -> Run:
-        return rnn(b, x, RnnCell(weights, acts[0], clip), scan)
+    def run(x: Value, weights: Weights, acts: Sequence[Activation], scan: Scan, d: int) -> Run:
+        return rnn(ctx, x, RnnCell(weights, acts[0], clip), scan)
 
     return _read(ctx, node, ("Tanh",), _RNN_ORDER, run)
 
@@ -110,7 +83,7 @@ def _read(
     if x.rank != 3:
         raise ValueError(f"the input {list(x.shape)} is not a batch of sequences")
     if not x.size:
-        decline("its sequence is empty")
+        raise Refused("its sequence is empty")
     reverses = _directions(node)
     activations = _activations(node, defaults * len(reverses))
     runs = []
@@ -119,24 +92,16 @@ def _read(
             batch_first, reverse, _state(ctx, node, 5, d), _state(ctx, node, 6, d), node.optional(4)
         )
         acts = activations[d * len(defaults) : (d + 1) * len(defaults)]
-        runs.append(run(_Folding(ctx), x, _weights(ctx, node, d, order), acts, scan, d))
+        runs.append(run(x, _weights(ctx, node, d, order), acts, scan, d))
     return _outputs(ctx, runs, batch_first)
 
 
 def _outputs(ctx: Context, runs: Sequence[Run], batch_first: bool) -> list[Value | None]:
     """Y [time, directions, batch, units], Y_h, Y_c [directions, batch, units], or batch first."""
-    beside = partial(_beside, ctx)
     states = [[r.h for r in runs], [r.c for r in runs if r.c is not None]]
     axis = 1 if batch_first else 0
-    steps = beside([r.steps for r in runs], 2 if batch_first else 1)
-    return [steps, *(beside(s, axis) if s else None for s in states)]
-
-
-def _beside(ctx: Context, values: Sequence[Value], axis: int) -> Value:
-    """Values of equal shape as slices of a new axis."""
-    shape = values[0].shape
-    parts = [ctx.reshape(v, (*shape[:axis], 1, *shape[axis:])) for v in values]
-    return parts[0] if len(parts) == 1 else ctx.add("Concat", parts, axis=axis)
+    steps = ctx.stack([r.steps for r in runs], 2 if batch_first else 1)
+    return [steps, *(ctx.stack(s, axis) if s else None for s in states)]
 
 
 # -- attributes ------------------------------------------------------------------------------------
@@ -181,7 +146,7 @@ def _part(ctx: Context, x: Value, axis: int, index: int) -> Value:
 def _spelled_out(ctx: Context, x: Value) -> Value:
     """The numbers of a constant that is stored quantized: its parts are taken apart."""
     stored = stored_constant(x)
-    return x if stored is None else ctx.constant(stored.real, x.dtype)
+    return x if stored is None else ctx.const(stored.real, x.dtype)
 
 
 def _state(ctx: Context, node: Call, index: int, direction: int) -> Value | None:
@@ -210,7 +175,7 @@ def _reordered(ctx: Context, x: Value, order: tuple[int, ...], units: int) -> Va
     """The gates, `units` rows each, in another order."""
     if order == tuple(range(len(order))):
         return x
-    return ctx.add("Concat", [ctx.slice(x, 0, i * units, units) for i in order], axis=0)
+    return ctx.concat([ctx.slice(x, 0, i * units, units) for i in order], 0)
 
 
 def _peepholes(

@@ -27,19 +27,19 @@ def _logical(op: str, logical: str) -> Reduction:
 
 
 def _sum_square(ctx: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    return ctx.reduce("ReduceSum", ctx.op("Mul", x, x), axes, keepdims=keep)
+    return ctx.reduce("ReduceSum", ctx.emit("Mul", x, x), axes, keepdims=keep)
 
 
 def _l1(ctx: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    return ctx.reduce("ReduceSum", ctx.op("Abs", x), axes, keepdims=keep)
+    return ctx.reduce("ReduceSum", ctx.emit("Abs", x), axes, keepdims=keep)
 
 
 def _l2(ctx: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    return ctx.op("Sqrt", _sum_square(ctx, x, axes, keep))
+    return ctx.emit("Sqrt", _sum_square(ctx, x, axes, keep))
 
 
 def _log_sum(ctx: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    return ctx.op("Log", ctx.reduce("ReduceSum", x, axes, keepdims=keep))
+    return ctx.emit("Log", ctx.reduce("ReduceSum", x, axes, keepdims=keep))
 
 
 def _log_sum_exp(ctx: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
@@ -47,8 +47,8 @@ def _log_sum_exp(ctx: Context, x: Value, axes: tuple[int, ...], keep: bool) -> V
     if not x.size:
         return _log_sum(ctx, x, axes, keep)
     peak = ctx.reduce("ReduceMax", x, axes)
-    total = ctx.reduce("ReduceSum", ctx.op("Exp", ctx.op("Sub", x, peak)), axes)
-    y = ctx.op("Add", peak, ctx.op("Log", total))
+    total = ctx.reduce("ReduceSum", ctx.emit("Exp", ctx.emit("Sub", x, peak)), axes)
+    y = ctx.emit("Add", peak, ctx.emit("Log", total))
     if keep:
         return y
     return ctx.reshape(y, [d for i, d in enumerate(y.shape) if i not in axes])
@@ -87,7 +87,7 @@ def _empty_extreme(ctx: Context, node: Call, x: Value, axes: tuple[int, ...]) ->
     shape = [1 if i in axes else d for i, d in enumerate(x.shape)]
     if not node.attr("keepdims", 1):
         shape = [d for i, d in enumerate(x.shape) if i not in axes]
-    return ctx.constant(np.full(shape, low if node.op == "ReduceMax" else high), x.dtype)
+    return ctx.const(np.full(shape, low if node.op == "ReduceMax" else high), x.dtype)
 
 
 READS.update(dict.fromkeys(_REDUCTIONS, _reduce))
@@ -99,10 +99,10 @@ def arg_reduce(ctx: Context, node: Call) -> Value:
     x = node.input(0)
     axis = normal_axis(node.attr("axis", 0), x.rank)
     last = bool(node.attr("select_last_index", 0))
-    seen = ctx.op("Reverse", x, axes=(axis,)) if last else x
-    best = ctx.op(node.op, seen, axis=axis, to=DType.INT64)
+    seen = ctx.emit("Reverse", x, axes=(axis,)) if last else x
+    best = ctx.emit(node.op, seen, axis=axis, to=DType.INT64)
     if last:
-        best = ctx.op("Sub", x.shape[axis] - 1, best)
+        best = ctx.emit("Sub", x.shape[axis] - 1, best)
     if not node.attr("keepdims", 1):
         return best
     return ctx.reshape(best, [1 if i == axis else d for i, d in enumerate(x.shape)])
@@ -113,7 +113,7 @@ def cum_sum(ctx: Context, node: Call) -> Value:
     """Running sum along an axis."""
     x = node.input(0)
     axis = normal_axis(node.known_ints(1, "axis")[0], x.rank)
-    return ctx.op(
+    return ctx.emit(
         "CumSum", x, axis=axis, exclusive=bool(node.attr("exclusive", 0)),
         reverse=bool(node.attr("reverse", 0)),
     )  # fmt: skip
@@ -128,7 +128,7 @@ def top_k(ctx: Context, node: Call) -> Sequence[Value]:
     order = [i for i in range(x.rank) if i != axis] + [axis]
     moved = ctx.transpose(x, order)
     largest = bool(node.attr("largest", 1))
-    values, indices = ctx.add_multi("TopK", [moved if largest else _flipped(ctx, moved)], k=k)
+    values, indices = ctx.emit_multi("TopK", moved if largest else _flipped(ctx, moved), k=k)
     values = values if largest else _flipped(ctx, values)
     back = [int(i) for i in np.argsort(order)]
     return [
@@ -140,6 +140,6 @@ def top_k(ctx: Context, node: Call) -> Sequence[Value]:
 def _flipped(ctx: Context, x: Value) -> Value:
     """The order reversed, without overflow: -x for reals, -1 - x for whole numbers."""
     if x.dtype.is_float:
-        return ctx.op("Neg", x)
+        return ctx.emit("Neg", x)
     low, high = x.dtype.limits
-    return ctx.op("Sub", low + high, x)
+    return ctx.emit("Sub", low + high, x)

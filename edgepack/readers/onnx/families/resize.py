@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.ir import Array, DType, Value
-from edgepack.readers.onnx.context import Call, Context, decline, normal_axis
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context, normal_axis
 from edgepack.readers.onnx.registry import reads
 
 Kernel = Callable[[Array], Array]  # elementwise, such as a weight by distance
@@ -83,7 +84,7 @@ def resample(
 ) -> Value:  # fmt: skip
     """`x` with new sizes along `axes`."""
     if sampling.mode not in ("nearest", "linear", "cubic"):
-        decline(f"resize mode {sampling.mode!r}")
+        raise Refused(f"resize mode {sampling.mode!r}")
     for size, axis in zip(sizes, axes, strict=True):
         if size * x.shape[axis] > _LARGEST_MATRIX:
             raise ValueError(f"dimension {axis} of {x.shape} is resized to {size}")
@@ -125,7 +126,7 @@ def _coordinates(size: int, new: int, scale: float, mode: str, roi: tuple[float,
         if new == 1:
             return np.array([0.5 * (start + end) * (size - 1)])
         return start * (size - 1) + out * (end - start) * (size - 1) / (new - 1)
-    return decline(f"coordinate_transformation_mode {mode!r}")
+    raise Refused(f"coordinate_transformation_mode {mode!r}")
 
 
 def _line(size: int, at: Array, scale: float, sampling: Sampling) -> Array:
@@ -147,7 +148,7 @@ def _rounded(at: Array, mode: str) -> Array:
         "ceil": np.ceil,
     }
     if mode not in rounding:
-        decline(f"nearest_mode {mode!r}")
+        raise Refused(f"nearest_mode {mode!r}")
     return rounding[mode](near)
 
 
@@ -200,7 +201,7 @@ def _builtin(ctx: Context, x: Value, lines: dict[int, Array], sampling: Sampling
     for align, half in ((False, True), (True, False), (False, False)):
         if all(_same_line(x.shape[a], line, op, align, half) for a, line in lines.items()):
             size = [len(lines[a]) if a in lines else x.shape[a] for a in (2, 3)]
-            return ctx.op(op, x, size=size, align_corners=align, half_pixel=half, layout="NCHW")
+            return ctx.emit(op, x, size=size, align_corners=align, half_pixel=half)
     return None
 
 
@@ -221,18 +222,18 @@ def _same_line(size: int, line: Array, op: str, align: bool, half: bool) -> bool
 
 def _picks(ctx: Context, x: Value, lines: dict[int, Array]) -> Value:
     for axis, line in lines.items():
-        x = ctx.op("Gather", x, ctx.constant(line), axis=axis)
+        x = ctx.emit("Gather", x, ctx.const(line), axis=axis)
     return x
 
 
 def _matrices(ctx: Context, x: Value, lines: dict[int, Array]) -> Value:
     if not x.dtype.is_float:
         real = _matrices(ctx, ctx.cast(x, DType.FLOAT32), lines)
-        return ctx.cast(ctx.op("Round", real), x.dtype)
+        return ctx.cast(ctx.emit("Round", real), x.dtype)
     for axis, matrix in lines.items():
         order = [i for i in range(x.rank) if i != axis] + [axis]
-        weights = ctx.constant(matrix, x.dtype)  # [new, old]
-        y = ctx.add("FullyConnected", [ctx.transpose(x, order), weights])
+        weights = ctx.const(matrix, x.dtype)  # [new, old]
+        y = ctx.emit("FullyConnected", ctx.transpose(x, order), weights)
         x = ctx.transpose(y, [int(i) for i in np.argsort(order)])
     return x
 
@@ -243,4 +244,4 @@ def _extrapolated(ctx: Context, y: Value, outside: dict[int, Array], value: floa
         mask = mask | line.reshape([-1 if i == axis else 1 for i in range(y.rank)])
     if not mask.any():
         return y
-    return ctx.op("Where", ctx.constant(mask), ctx.like(value, y), y)
+    return ctx.emit("Where", ctx.const(mask), value, y)

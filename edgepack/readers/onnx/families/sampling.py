@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import Array, Value
-from edgepack.readers.onnx.context import Call, Context, decline
+from edgepack.readers.emitter import Refused
+from edgepack.readers.onnx.context import Call, Context
 from edgepack.readers.onnx.families.resize import cubic_kernel
 from edgepack.readers.onnx.registry import reads
 
@@ -25,7 +26,7 @@ def grid_sample(ctx: Context, node: Call) -> Value:
     sizes = x.shape[2:]
     mode = node.attr("mode", "linear").replace("bilinear", "linear").replace("bicubic", "cubic")
     if mode not in ("nearest", "linear", "cubic"):
-        decline(f"mode {mode!r}")
+        raise Refused(f"mode {mode!r}")
     padding = node.attr("padding_mode", "zeros")
     align = bool(node.attr("align_corners", 0))
     # the last dimension of the grid names the innermost size first
@@ -90,9 +91,9 @@ def _weighted_sum(ctx: Context, x: Value, taps: Sequence[Taps], out: Sequence[in
     for neighbours in itertools.product(*taps):
         flat = start + np.ravel_multi_index(tuple(i for i, _ in neighbours), tuple(sizes))
         weight = np.prod([w for _, w in neighbours], axis=0)
-        term = ctx.op("Gather", rows, ctx.constant(flat.reshape(-1)), axis=0)
+        term = ctx.emit("Gather", rows, ctx.const(flat.reshape(-1)), axis=0)
         if not np.all(weight == 1.0):
-            term = ctx.op("Mul", term, ctx.constant(weight.reshape(-1, 1), x.dtype))
+            term = ctx.emit("Mul", term, ctx.const(weight.reshape(-1, 1), x.dtype))
         terms.append(term)
     y = ctx.reshape(ctx.total("Add", terms), (batch, *out, channels))
     return ctx.transpose(y, [0, y.rank - 1, *range(1, y.rank - 1)])

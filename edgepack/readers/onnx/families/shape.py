@@ -8,13 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepack.ir import Array, DType, Value
-from edgepack.readers.onnx.context import (
-    LARGEST_CONSTANT_BYTES,
-    Call,
-    Context,
-    decline,
-    normal_axis,
-)
+from edgepack.readers.emitter import LARGEST_CONSTANT_BYTES, Refused
+from edgepack.readers.onnx.context import Call, Context, normal_axis
 from edgepack.readers.onnx.model import dtype_of
 from edgepack.readers.onnx.registry import reads
 
@@ -32,8 +27,8 @@ def dropout(ctx: Context, node: Call) -> Sequence[Value]:
     if node.opset >= 12 and node.optional(2) is not None and bool(node.known(2, "mode").all()):
         ratio = 0.5 if node.optional(1) is None else float(node.known(1, "ratio").reshape(-1)[0])
         if ratio != 0.0:
-            decline("dropout in training mode", "export the model in evaluation mode")
-    return [x, ctx.constant(np.ones(x.shape, np.bool_))]
+            raise Refused("dropout in training mode", "export the model in evaluation mode")
+    return [x, ctx.const(np.ones(x.shape, np.bool_))]
 
 
 @reads("Constant")
@@ -43,10 +38,10 @@ def constant(ctx: Context, node: Call) -> Value:
              "value_int": np.int64, "value_ints": np.int64}  # fmt: skip
     for name, value in node.attrs.items():
         if name in plain:
-            return ctx.constant(np.asarray(value, plain[name]))
+            return ctx.const(np.asarray(value, plain[name]))
         if name == "value" and value.dtype.name in set(DType):
-            return ctx.constant(value)
-    return decline("a constant that is no dense tensor of numbers")
+            return ctx.const(value)
+    raise Refused("a constant that is no dense tensor of numbers")
 
 
 @reads("Shape")
@@ -54,13 +49,13 @@ def shape_of(ctx: Context, node: Call) -> Value:
     """The shape as int64, or a part of it."""
     dims = node.input(0).shape
     part = dims[slice(node.attr("start", 0), node.attr("end"))]
-    return ctx.constant(np.array(part, np.int64))
+    return ctx.const(np.array(part, np.int64))
 
 
 @reads("Size")
 def size_of(ctx: Context, node: Call) -> Value:
     """The number of elements as int64."""
-    return ctx.constant(np.array(node.input(0).size, np.int64))
+    return ctx.const(np.array(node.input(0).size, np.int64))
 
 
 @reads("ConstantOfShape")
@@ -73,7 +68,7 @@ def constant_of_shape(ctx: Context, node: Call) -> Value:
     else:
         shape = node.known_ints(0, "shape")
     fill = np.asarray(node.attr("value", np.zeros(1, np.float32))).reshape(-1)
-    return ctx.broadcast(ctx.constant(fill[0]), shape)
+    return ctx.broadcast(ctx.const(fill[0]), shape)
 
 
 @reads("Range")
@@ -84,12 +79,12 @@ def range_(ctx: Context, node: Call) -> Value:
         begin, end, delta = (node.known(i, "bound").reshape(()).item() for i in range(3))
         if (end - begin) / delta > LARGEST_CONSTANT_BYTES:
             raise ValueError(f"a range from {begin} to {end} by {delta}")
-        return ctx.constant(np.arange(begin, end, delta), start.dtype)
+        return ctx.const(np.arange(begin, end, delta), start.dtype)
     declared = node.declared.get(node.outputs[0])
     if declared is None:
-        decline("the number of elements depends on the model's input")
-    count = ctx.constant(np.arange(declared[0]), start.dtype)
-    return ctx.op("Add", start, ctx.op("Mul", count, step))
+        raise Refused("the number of elements depends on the model's input")
+    count = ctx.const(np.arange(declared[0]), start.dtype)
+    return ctx.emit("Add", start, ctx.emit("Mul", count, step))
 
 
 @reads("EyeLike")
@@ -99,9 +94,9 @@ def eye_like(ctx: Context, node: Call) -> Value:
     number = node.attr("dtype")
     dtype = x.dtype if number is None else dtype_of(number)
     if dtype is None or x.rank != 2:
-        decline("a matrix of this type")
+        raise Refused("a matrix of this type")
     rows, columns = x.shape
-    return ctx.constant(np.eye(rows, columns, int(node.attr("k", 0))), dtype)
+    return ctx.const(np.eye(rows, columns, int(node.attr("k", 0))), dtype)
 
 
 # -- same elements ---------------------------------------------------------------------------------
@@ -168,14 +163,14 @@ def depth_to_space(ctx: Context, node: Call) -> Value:
     if node.attr("mode", "DCR") == "CRD":
         groups = x.shape[1] // block**2
         order = np.arange(x.shape[1]).reshape(groups, block**2).T.reshape(-1)
-        x = ctx.op("Gather", x, ctx.constant(order), axis=1)
-    return ctx.op("DepthToSpace", x, block=block, layout="NCHW")
+        x = ctx.emit("Gather", x, ctx.const(order), axis=1)
+    return ctx.emit("DepthToSpace", x, block=block)
 
 
 @reads("SpaceToDepth")
 def space_to_depth(ctx: Context, node: Call) -> Value:
     """Pixels to channels."""
-    return ctx.op("SpaceToDepth", node.input(0), block=node.required("blocksize"), layout="NCHW")
+    return ctx.emit("SpaceToDepth", node.input(0), block=node.required("blocksize"))
 
 
 # -- parts and repetition --------------------------------------------------------------------------
@@ -186,7 +181,7 @@ def concat(ctx: Context, node: Call) -> Value:
     """One after another; empty inputs add nothing."""
     values = [v for v in node.present if v.size] or list(node.present[:1])
     axis = normal_axis(node.required("axis"), values[0].rank)
-    return values[0] if len(values) == 1 else ctx.add("Concat", values, axis=axis)
+    return values[0] if len(values) == 1 else ctx.emit("Concat", *values, axis=axis)
 
 
 @reads("Split")
@@ -202,7 +197,7 @@ def split(ctx: Context, node: Call) -> Sequence[Value]:
     if 0 in sizes:  # runtimes do not split off nothing
         starts = np.cumsum([0, *sizes])
         return [ctx.slice(x, axis, int(b), s) for b, s in zip(starts, sizes, strict=False)]
-    return [x] if len(sizes) == 1 else ctx.add_multi("Split", [x], axis=axis, sizes=sizes)
+    return [x] if len(sizes) == 1 else ctx.emit_multi("Split", x, axis=axis, sizes=sizes)
 
 
 @reads("Slice")
@@ -220,7 +215,7 @@ def slice_(ctx: Context, node: Call) -> Value:
         begin[i], size[i], stride[i] = (picked[0] if picked else 0), len(picked), step
     if (begin, tuple(size), stride) == ([0] * x.rank, x.shape, [1] * x.rank):
         return x
-    return ctx.op("Slice", x, begin=begin, size=size, stride=stride)
+    return ctx.emit("Slice", x, begin=begin, size=size, stride=stride)
 
 
 def _end(end: int, step: int) -> int | None:
@@ -233,7 +228,7 @@ def tile(ctx: Context, node: Call) -> Value:
     """Repeated along each dimension."""
     repeats = node.known_ints(1, "repeats")
     return (
-        node.input(0) if set(repeats) <= {1} else ctx.op("Tile", node.input(0), multiples=repeats)
+        node.input(0) if set(repeats) <= {1} else ctx.emit("Tile", node.input(0), multiples=repeats)
     )
 
 
@@ -285,13 +280,13 @@ def _grow(ctx: Context, node: Call, x: Value, pads: list[tuple[int, int]]) -> Va
     if mode == "reflect" and all(max(p) < d for p, d in zip(pads, x.shape, strict=True)):
         return ctx.pad(x, pads, mode="reflect")
     if mode not in ("reflect", "edge", "wrap"):
-        decline(f"padding mode {mode!r}")
+        raise Refused(f"padding mode {mode!r}")
     for axis, (before, after) in enumerate(pads):
         if before + after > LARGEST_CONSTANT_BYTES // 8:
             raise ValueError(f"padding by {before} and {after}")
         if before or after:
             line = np.pad(np.arange(x.shape[axis]), (before, after), mode=mode)
-            x = ctx.op("Gather", x, ctx.constant(line.astype(np.int64)), axis=axis)
+            x = ctx.emit("Gather", x, ctx.const(line.astype(np.int64)), axis=axis)
     return x
 
 
@@ -329,4 +324,4 @@ def trilu(ctx: Context, node: Call) -> Value:
     k = 0 if node.optional(1) is None else node.known_ints(1, "diagonal")[0]
     ones: Array = np.ones(x.shape[-2:], np.bool_)
     mask = np.triu(ones, k) if node.attr("upper", 1) else np.tril(ones, k)
-    return ctx.op("Where", ctx.constant(mask), x, ctx.like(0, x))
+    return ctx.emit("Where", ctx.const(mask), x, 0)
