@@ -263,8 +263,8 @@ OPS: Final[Mapping[str, Op]] = {
                   "x gamma?", shapes.same, {"axis": -1, "eps": 1e-5}, FLOAT),
     "L2Norm": Op("x / its length along the last axis", "x", shapes.same, {},
                  SYMMETRIC_UNIT_RANGE),
-    "Lrn": Op("local response normalization across channels, NHWC", "x", shapes.same,
-              {"radius": REQUIRED, "bias": 1.0, "alpha": 1.0, "beta": 0.5}, FLOAT),
+    "Lrn": Op("local response normalization across channels", "x", shapes.same,
+              _spatial(radius=REQUIRED, bias=1.0, alpha=1.0, beta=0.5), FLOAT),
     # -- recurrent ---------------------------------------------------------------------------------
     "Lstm": Op("LSTM over the steps of a sequence, from the states h and c on",
                "x w_i? w_f w_c w_o r_i? r_f r_c r_o p_i? p_f? p_o? b_i? b_f b_c b_o proj? proj_b? "

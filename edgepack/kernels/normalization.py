@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgepack.ir import Array, Node
+from edgepack.kernels.convolution import any_layout
 from edgepack.kernels.registry import real
 
 _L2_FLOOR = 1e-6  # the length that L2_NORMALIZATION divides by is at least this
@@ -61,6 +62,7 @@ def l2_norm(node: Node, x: Array) -> Array:
 
 
 @real("Lrn")
+@any_layout
 def lrn(node: Node, x: Array) -> Array:
     """x / (bias + alpha * sum of squares of the channels within `radius`) ** beta."""
     attrs, kind = node.attrs, x.dtype.type

@@ -34,6 +34,7 @@ _NAMED: Final[dict[str, Bounds]] = {
     "ReluN1To1": (-1.0, 1.0),
 }
 _FUSED: Final = {"Relu": "relu", "Relu6": "relu6", "ReluN1To1": "relu_n1_to_1"}
+UNFUSED: Final = {fused: op for op, fused in _FUSED.items()}  # an activation's own operator
 _BOUNDS_OF_FUSED: Final = {"none": (-math.inf, math.inf)} | {
     name: _NAMED[op] for op, name in _FUSED.items()
 }

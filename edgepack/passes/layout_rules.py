@@ -310,7 +310,6 @@ RULES: dict[str, Rule] = {
     "Gather": gather,
     "FullyConnected": leading(lambda node: 1),
     "L2Norm": leading(lambda node: 1),
-    "Lrn": leading(lambda node: 1),
     "TopK": leading(lambda node: 1),
     "LayerNorm": leading(_normalized),
     "RmsNorm": leading(_normalized),

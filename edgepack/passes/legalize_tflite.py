@@ -51,7 +51,7 @@ def legalize_tflite(graph: Graph, supports: Supports | None = None) -> int:
 
 
 def _legalize_node(graph: Graph, node: Node, casts: Casts, supports: Supports | None) -> bool:
-    if any(rule(graph, node) for rule in RULES.get(node.op, ()) if node in graph):
+    if RULES.legalize(graph, node):
         return True
     if node in graph and casts.legalize(graph, node):
         return True

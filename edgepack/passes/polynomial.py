@@ -113,11 +113,11 @@ def base(graph: Graph, value: Value, depth: int = 0) -> Value | None:
     if node is None or not inside or depth >= _MAX_DEPTH or not _is_arithmetic(node):
         return value
     found = {
-        id(leaf): leaf
+        leaf
         for v in node.present_inputs
         if not v.is_const and (leaf := base(graph, v, depth + 1)) is not None
     }
-    return next(iter(found.values())) if len(found) == 1 else None
+    return next(iter(found)) if len(found) == 1 else None
 
 
 def roots(graph: Graph, value: Value) -> Iterator[Value]:

@@ -38,7 +38,7 @@ DOES_NOT_COMMUTE = {
     **dict.fromkeys(
         ["Conv2d", "DepthwiseConv2d", "ConvTranspose2d", "Conv3d", "ConvTranspose3d"]
         + ["MaxPool2d", "AveragePool2d", "ResizeNearest", "ResizeBilinear", "DepthToSpace"]
-        + ["SpaceToDepth", "SpaceToBatch", "BatchToSpace"],
+        + ["SpaceToDepth", "SpaceToBatch", "BatchToSpace", "Lrn"],
         "spatial: its layout is what the transposes are for",
     ),
     "Transpose": "it is what moves",

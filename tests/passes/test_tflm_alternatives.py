@@ -9,7 +9,8 @@ from edgepack.ir import DType, Graph, Node
 from edgepack.ir.text import parse
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.match import supersede
-from edgepack.passes.tflite import rules
+from edgepack.passes.rules import Maker
+from edgepack.passes.tflite.rules import ALTERNATIVES
 from edgepack.profiles import load_target
 from edgepack.run.reference import ReferenceRuntime
 from tests.op_cases import CASES
@@ -37,12 +38,12 @@ def test_legalized_for_tflm_gives_the_same_numbers(name: str) -> None:
 
 def test_an_operator_with_indices_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def one_row(graph: Graph, node: Node) -> bool:
-        make = rules.Maker(graph, node)
+        make = Maker(graph, node)
         first = {"begin": (0, 0), "size": (1, 4), "stride": (1, 1)}
         supersede(graph, node.output, "Add", [make("Slice", node.input(0), attrs=first)] * 2)
         return True
 
-    monkeypatch.setitem(rules.ALTERNATIVES, "Gather", one_row)
+    monkeypatch.setitem(ALTERNATIVES, "Gather", one_row)
     text = "x: float32[3, 4] = input()\ni: int32[1] = input()\ny = Gather(x, i)\noutput(y)"
     graph = parse(text)
     legalize_tflite(graph, lambda builtin, dtype: builtin != "GATHER")

@@ -7,8 +7,10 @@ import math
 import numpy as np
 
 from edgepack.ir import DType, Graph, Node, Value
+from edgepack.passes.compositions import squared_difference
 from edgepack.passes.match import supersede
-from edgepack.passes.tflite.rules import Maker, spells_out
+from edgepack.passes.rules import Maker
+from edgepack.passes.tflite.rules import spells_out
 
 
 @spells_out("Gelu")
@@ -68,13 +70,7 @@ def elu(graph: Graph, node: Node) -> bool:
     return True
 
 
-@spells_out("SquaredDifference")
-def squared_difference(graph: Graph, node: Node) -> bool:
-    """(a - b) * (a - b)."""
-    make = Maker(graph, node)
-    difference = make("Sub", *node.inputs)
-    supersede(graph, node.output, "Mul", [difference, difference])
-    return True
+spells_out("SquaredDifference")(squared_difference)
 
 
 @spells_out("LogSoftmax")

@@ -6,9 +6,11 @@ import math
 from typing import Final
 
 from edgepack.ir import DType, Graph, Node, Value
+from edgepack.passes import compositions
 from edgepack.passes.affine import decompose_batchnorm
 from edgepack.passes.match import is_real, supersede
-from edgepack.passes.tflite.rules import Maker, legalizes
+from edgepack.passes.rules import Maker
+from edgepack.passes.tflite.rules import legalizes
 
 _NAMED: Final = {(0.0, math.inf): "Relu", (0.0, 6.0): "Relu6", (-1.0, 1.0): "ReluN1To1"}
 _BOUNDS: Final = {name: bounds for bounds, name in _NAMED.items()}
@@ -94,17 +96,7 @@ def batchnorm(graph: Graph, node: Node) -> bool:
     """Mul and Add; by constants where the statistics are constant."""
     if all(v.is_const for v in node.inputs[1:] if v is not None) and is_real(*node.inputs):
         return bool(decompose_batchnorm(graph))
-    make, x = Maker(graph, node), node.input(0)
-    shape = [1] * x.rank
-    shape[node.attrs["axis"]] = -1
-    gamma, beta, mean, var = (
-        make("Reshape", v, attrs={"shape": [v.size if d < 0 else 1 for d in shape]})
-        for v in node.present_inputs[1:]
-    )
-    length = make("Rsqrt", make("Add", var, make.constant(node.attrs["eps"], DType.FLOAT32)))
-    gain = make("Mul", length, gamma)
-    supersede(graph, node.output, "Add", [make("Mul", make("Sub", x, mean), gain), beta])
-    return True
+    return compositions.batchnorm(graph, node)
 
 
 _DEQUANTIZED: Final = (DType.INT8, DType.UINT8, DType.INT4)
@@ -139,38 +131,11 @@ def dequantize(graph: Graph, node: Node) -> bool:
 
 @legalizes("LayerNorm", "RmsNorm")
 def layer_norm(graph: Graph, node: Node) -> bool:
-    """Means over the last dimensions, a reciprocal root, and the affine part."""
-    x = node.input(0)
-    if x.dtype is not DType.FLOAT32:
-        return False
-    make = Maker(graph, node)
-    axes = tuple(range(node.attrs["axis"] % x.rank, x.rank))
-    over = {"axes": axes, "keepdims": True}
-    centred = make("Sub", x, make("ReduceMean", x, attrs=over)) if node.op == "LayerNorm" else x
-    spread = make("ReduceMean", make("Mul", centred, centred), attrs=over)
-    root = make("Rsqrt", make("Add", spread, make.constant(node.attrs["eps"], DType.FLOAT32)))
-    factors: list[tuple[str, Value]] = [("Mul", root)]
-    if (gamma := node.optional(1)) is not None:
-        factors.append(("Mul", gamma))
-    if (beta := node.optional(2)) is not None:
-        factors.append(("Add", beta))
-    y = centred
-    for op, value in factors[:-1]:
-        y = make(op, y, value)
-    op, value = factors[-1]
-    supersede(graph, node.output, op, [y, value])
-    return True
+    """Once it computes in the one type that all of its steps have."""
+    return node.input(0).dtype is DType.FLOAT32 and compositions.layer_norm(graph, node)
 
 
 @legalizes("PRelu", "Atan2")
 def broadcast_first(graph: Graph, node: Node) -> bool:
-    """PRELU broadcasts its slopes only, ATAN2 nothing: repeat dimensions in front of them."""
-    shape = node.output.shape
-    growing = [0] if node.op == "PRelu" else [0, 1]
-    make, changed = Maker(graph, node), False
-    for index in growing:
-        value = node.input(index)
-        if value.shape != shape:
-            node.set_input(index, make.same("BroadcastTo", value, {"shape": shape}))
-            changed = True
-    return changed
+    """PRELU broadcasts its slopes only, ATAN2 nothing."""
+    return compositions.broadcast_inputs(graph, node, *([0] if node.op == "PRelu" else [0, 1]))

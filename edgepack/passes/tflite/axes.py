@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
-from edgepack.ir import DType, Graph, Node, Value
+from edgepack.ir import Graph, Node, Value
+from edgepack.passes.compositions import gathered_pad
 from edgepack.passes.match import supersede
-from edgepack.passes.tflite.rules import Maker, legalizes
+from edgepack.passes.rules import Maker
+from edgepack.passes.tflite.rules import legalizes
 
 # XNNPACK refuses reductions and concatenations beyond this rank, and with them the whole file;
 # SLICE and STRIDED_SLICE end at 5.
@@ -72,16 +72,7 @@ def pad_edges(graph: Graph, node: Node) -> bool:
         return _cut_first(graph, node)
     if mode == "constant" or _mirrors(node):
         return False
-    make, x = Maker(graph, node), node.input(0)
-    rows = [i for i, pair in enumerate(pads) if any(pair)]
-    for axis in rows[:-1]:
-        indices = make.constant(_indices(x.shape[axis], pads[axis], mode), DType.INT32)
-        y = make("Gather", x, indices, attrs={"axis": axis})
-        y.quant, x = x.quant, y
-    axis = rows[-1]
-    indices = make.constant(_indices(x.shape[axis], pads[axis], mode), DType.INT32)
-    supersede(graph, node.output, "Gather", [x, indices], {"axis": axis})
-    return True
+    return gathered_pad(graph, node)
 
 
 def _mirrors(node: Node) -> bool:
@@ -92,10 +83,6 @@ def _mirrors(node: Node) -> bool:
     less = 1 if mode == "reflect" else 0
     dims = zip(node.input(0).shape, node.attrs["pads"], strict=True)
     return all(max(pair) <= dim - less for dim, pair in dims)
-
-
-def _indices(size: int, pad: tuple[int, int], mode: str) -> np.ndarray:
-    return np.pad(np.arange(size), pad, mode=mode)  # type: ignore[call-overload,no-any-return]
 
 
 def _cut_first(graph: Graph, node: Node) -> bool:

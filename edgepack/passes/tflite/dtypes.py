@@ -13,7 +13,7 @@ import numpy as np
 
 from edgepack.ir import DType, Graph, Node, Value
 from edgepack.passes.match import supersede, take_over, unquantized
-from edgepack.passes.tflite.rules import Maker
+from edgepack.passes.rules import Maker
 
 F32, F64, I64, I32, I16, I8, U8, BOOL = (
     DType.FLOAT32, DType.FLOAT64, DType.INT64, DType.INT32, DType.INT16, DType.INT8, DType.UINT8,
@@ -127,7 +127,7 @@ class Casts:
     """
 
     def __init__(self) -> None:
-        self._wide: dict[int, tuple[Value, Value]] = {}  # the narrow one kept alive
+        self._wide: dict[Value, Value] = {}  # by the narrow one
 
     def legalize(self, graph: Graph, node: Node) -> bool:
         """Give a node types that its kernel takes; return whether something changed."""
@@ -167,7 +167,7 @@ class Casts:
         op = "Bitcast" if old.dtype is U64 else "Cast"
         narrow = supersede(graph, old, op, [signed], {"to": str(old.dtype)})
         if old.dtype.is_float and new.dtype.is_float:
-            self._wide[id(narrow)] = narrow, new
+            self._wide[narrow] = new
 
     def _cast(self, make: Maker, value: Value, dtype: DType) -> Value:
         if value.dtype is dtype:
@@ -175,9 +175,9 @@ class Casts:
         if value.data is not None:
             data = value.data.astype(dtype.numpy)
             return make.graph.constant(data, value.name)
-        known = self._wide.get(id(value))
-        if known is not None and known[1].dtype is dtype:
-            return known[1]
+        known = self._wide.get(value)
+        if known is not None and known.dtype is dtype:
+            return known
         return cast(make, value, dtype)
 
 

@@ -10,12 +10,12 @@ def copy_outputs(graph: Graph) -> int:
 
     A Reshape to the same shape is the copy: every runtime has it. The first keeps its name.
     """
-    seen: set[int] = {id(v) for v in graph.inputs}
+    seen = set(graph.inputs)
     outputs: list[Value] = []
     for value in graph.outputs:
-        taken = id(value) in seen or value.is_const
+        taken = value in seen or value.is_const
         outputs.append(_copy(graph, value) if taken else value)
-        seen.add(id(value))
+        seen.add(value)
     count = sum(new is not old for new, old in zip(outputs, graph.outputs, strict=True))
     graph.outputs = outputs
     return count

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from edgepack.ir import DType, Graph, Node, Value
-from edgepack.passes.tflite.rules import Maker, legalizes
+from edgepack.passes.rules import Maker
+from edgepack.passes.tflite.rules import legalizes
 
 CLOSED: Final = -1e4  # far below what opens a gate, and still a number in half precision
 

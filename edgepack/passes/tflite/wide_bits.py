@@ -12,8 +12,9 @@ import numpy as np
 
 from edgepack.ir import DType, Graph, Node, Value
 from edgepack.passes.match import supersede
+from edgepack.passes.rules import Maker
 from edgepack.passes.tflite.dtypes import fits_32_bits, signed
-from edgepack.passes.tflite.rules import Maker, legalizes
+from edgepack.passes.tflite.rules import legalizes
 
 _I32, _I64, _U64, _F32 = DType.INT32, DType.INT64, DType.UINT64, DType.FLOAT32
 _WORDS: Final = (48, 32, 16, 0)  # the bit that each begins at

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from edgepack.ir import Array, DType, Graph, Node, Value
-from edgepack.passes.activations import range_of
+from edgepack.passes.activations import UNFUSED, range_of
 from edgepack.passes.match import all_real, is_real, supersede
-from edgepack.passes.tflite.rules import Maker, legalizes
+from edgepack.passes.rules import Maker, compute_in_reals
+from edgepack.passes.tflite.rules import legalizes
 from edgepack.schema.tflite import padding_name, transposed_padding_name
 
 Pads = tuple[tuple[int, int], ...]
@@ -78,7 +79,7 @@ def average_pool_padding(graph: Graph, node: Node) -> bool:
     if _name(node, node.attrs["kernel"]) is not None:
         return False
     if not all_real(node):
-        return _in_real_numbers(graph, node)
+        return compute_in_reals(graph, node)
     correction = _correction(node)
     make, activation = Maker(graph, node), node.attrs["activation"]
     pads = {"pads": ((0, 0), *node.attrs["pad"], (0, 0))}
@@ -102,15 +103,6 @@ def _correction(node: Node) -> Array:
         per_dim.append(k / np.maximum(there, 1))
     factors: Array = np.multiply.outer(*per_dim)[None, :, :, None].astype(np.float32)
     return factors
-
-
-def _in_real_numbers(graph: Graph, node: Node) -> bool:
-    """Dequantize, the real operator, Quantize: for forms without an integer kernel."""
-    make, out = Maker(graph, node), node.output
-    inputs = [v if v is None or v.quant is None else make("Dequantize", v) for v in node.inputs]
-    real = make(node.op, *inputs, attrs=node.attrs)
-    supersede(graph, out, "Quantize", [real], {"to": str(out.dtype)})
-    return True
 
 
 # -- groups ----------------------------------------------------------------------------------------
@@ -184,16 +176,13 @@ def _with_weights(graph: Graph, node: Node, data: Array, **changes: Any) -> None
 @legalizes("ConvTranspose2d", "ConvTranspose3d")
 def transposed_activation(graph: Graph, node: Node) -> bool:
     """The activation by an operator of its own: few runtimes fuse it here."""
-    op = _ACTIVATIONS.get(node.attrs["activation"])
+    op = UNFUSED.get(node.attrs["activation"])
     if op is None:
         return False
     y = Maker(graph, node)(node.op, *node.inputs, attrs={**node.attrs, "activation": "none"})
     y.quant = node.output.quant
     supersede(graph, node.output, op, [y])
     return True
-
-
-_ACTIVATIONS = {"relu": "Relu", "relu6": "Relu6", "relu_n1_to_1": "ReluN1To1"}
 
 
 @legalizes("ConvTranspose2d", "ConvTranspose3d")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgepack.ir import DType, Node, Value
-from edgepack.writers.onnx.builder import OnnxBuilder, lowers
+from edgepack.writers.onnx.builder import OnnxBuilder, lowers, need
 
 _FUSED: Final = {
     "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0),
@@ -42,7 +42,7 @@ def store_clamped(out: OnnxBuilder, name: str, y: Value, low: float, high: float
         out.store(name, y)
         return
     stored = out.quantize(name, y.quant, y.dtype)
-    again = out.dequantize(stored, y.quant, y.dtype, f"{y.name}/unlimited")
+    again = out.dequantize(stored, y.quant, y.dtype)
     bounds = y.quant.dequantize(np.array(limits, y.dtype.numpy))
     names = [out.constant(b, DType.FLOAT32, "bound") for b in bounds]
     out.store(out.op("Clip", [again, *names]), y)
@@ -93,45 +93,13 @@ def leaky_relu(node: Node, out: OnnxBuilder) -> None:
 
 @lowers("PRelu")
 def prelu(node: Node, out: OnnxBuilder) -> None:
-    """PRelu; spelled out where x is broadcast to alpha, which PRelu does not do."""
-    x, alpha = node.input(0), node.input(1)
-    a, b = out.real(x), out.real(alpha)
-    if x.shape == node.output.shape:
-        out.emit("PRelu", [a, b], node.output)
-        return
-    zero = out.constant(0, x.dtype if x.quant is None else DType.FLOAT32, "zero")
-    negative = out.op("Mul", [a, b])
-    out.emit("Where", [out.op("Less", [a, zero]), negative, a], node.output)
-
-
-@lowers("Gelu")
-def gelu(node: Node, out: OnnxBuilder) -> None:
-    """Gelu from operator set 20 on, before that by Erf or Tanh; runtimes fuse that."""
-    x, y, approximate = out.real(node.input(0)), node.output, node.attrs["approximate"]
-    if out.opset >= 20:
-        out.emit("Gelu", [x], y, approximate="tanh" if approximate else "none")
-        return
-    kind = y.dtype if y.dtype.is_float else DType.FLOAT32
-
-    def number(value: float) -> str:
-        return out.constant(value, kind, "gelu")
-
-    if approximate:
-        cube = out.op("Mul", [out.op("Mul", [x, x]), x])
-        inner = out.op("Add", [x, out.op("Mul", [cube, number(0.044715)])])
-        share = out.op("Tanh", [out.op("Mul", [inner, number(math.sqrt(2 / math.pi))])])
-    else:
-        share = out.op("Erf", [out.op("Div", [x, number(math.sqrt(2))])])
-    scaled = out.op("Mul", [x, out.op("Add", [share, number(1)])])
-    out.emit("Mul", [scaled, number(0.5)], y)
+    """PRelu; x must have the output's shape."""
+    need(node.input(0).shape == node.output.shape, node, "broadcasts its input")
+    out.emit("PRelu", [out.real(v) for v in node.present_inputs], node.output)
 
 
 @lowers("Softmax", "LogSoftmax")
 def softmax(node: Node, out: OnnxBuilder) -> None:
-    """Softmax and LogSoftmax; a beta other than 1 is a Mul before it."""
-    x, y = out.real(node.input(0)), node.output
-    beta = node.attrs.get("beta", 1.0)
-    if beta != 1.0:
-        kind = y.dtype if y.dtype.is_float else DType.FLOAT32
-        x = out.op("Mul", [x, out.constant(np.asarray(beta), kind, "beta")])
-    out.emit(node.op, [x], y, axis=node.attrs["axis"])
+    """Softmax and LogSoftmax; beta must be 1."""
+    need(node.attrs.get("beta", 1.0) == 1.0, node, "has a beta")
+    out.emit(node.op, [out.real(node.input(0))], node.output, axis=node.attrs["axis"])

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgepack.errors import Finding, Unsupported
-from edgepack.ir import Array, DType, Graph, QuantParams, Value
+from edgepack.errors import Finding, InternalError, Unsupported
+from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value
 from edgepack.writers.onnx.versions import IR_VERSIONS, LOWEST_OPSET, lowest_opset
 from edgepack.writers.registry import Lowerings
 
@@ -34,9 +34,9 @@ class OnnxBuilder:
         self._nodes: list[Any] = []
         self._initializers: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._tensors: list[Any] = []
-        self._written: dict[int, str] = {}  # constants, by the value's identity
-        self._dequantized: dict[int, str] = {}
-        self._parameter_names: dict[int, str] = {}
+        self._written: dict[Value, str] = {}  # constants
+        self._dequantized: dict[Value, str] = {}
+        self._parameter_names: dict[Value, str] = {}
         self._quant_names: dict[str, list[str]] = {}
         self._names = {value.name for value in graph.values()}
 
@@ -46,19 +46,22 @@ class OnnxBuilder:
         """The tensor as it is stored: integers where it is quantized."""
         if value.data is None:
             return value.name
-        if id(value) not in self._written:
-            self._written[id(value)] = self.initializer(value.data, value.name)
-        return self._written[id(value)]
+        if value not in self._written:
+            self._written[value] = self.initializer(value.data, value.name)
+        return self._written[value]
 
-    def real(self, value: Value) -> str:
-        """The tensor of real numbers (or of integers that are not quantized)."""
+    def real(self, value: Value, name: str = "") -> str:
+        """The tensor of real numbers (or of integers that are not quantized).
+
+        `name` is that of a DequantizeLinear, if there has to be one and there is none yet.
+        """
         if value.quant is None:
             return self.raw(value)
-        if id(value) not in self._dequantized:
-            self._dequantized[id(value)] = self._dequantize(value)
-        return self._dequantized[id(value)]
+        if value not in self._dequantized:
+            self._dequantized[value] = self._dequantize(value, name)
+        return self._dequantized[value]
 
-    def _dequantize(self, value: Value) -> str:
+    def _dequantize(self, value: Value, name: str) -> str:
         quant = value.quant
         assert quant is not None
         if value.data is not None:
@@ -68,15 +71,16 @@ class OnnxBuilder:
                 quant if quant.is_per_tensor else None,
                 value,
             )
-        return self.dequantize(value.name, quant, value.dtype, f"{value.name}/real")
+        name = name or self.fresh(f"{value.name}/real")
+        return self.dequantize(value.name, quant, value.dtype, name)
 
     def parameter(self, value: Value) -> str:
         """The weights or the bias of a layer, as real numbers; scales per channel are kept."""
         if value.data is None or value.quant is None or value.quant.is_per_tensor:
             return self.real(value)
-        if id(value) not in self._parameter_names:
-            self._parameter_names[id(value)] = self.weights(value.data, value.quant, value)
-        return self._parameter_names[id(value)]
+        if value not in self._parameter_names:
+            self._parameter_names[value] = self.weights(value.data, value.quant, value)
+        return self._parameter_names[value]
 
     def weights(self, data: Array, quant: QuantParams | None, like: Value) -> str:
         """A constant in another shape than `like`, the value that it comes from, as real numbers.
@@ -89,7 +93,7 @@ class OnnxBuilder:
         if dtype not in _LINEAR:
             return self.initializer(quant.dequantize(data), like.name)
         stored = self.initializer(data, like.name)
-        return self.dequantize(stored, quant, dtype, f"{like.name}/real")
+        return self.dequantize(stored, quant, dtype, self.fresh(f"{like.name}/real"))
 
     def constant(self, data: Any, dtype: DType = DType.INT64, name: str = "const") -> str:
         """An initializer that only the format needs (a shape, axes)."""
@@ -150,10 +154,11 @@ class OnnxBuilder:
         inputs = [name, *self._parameters(quant, dtype, output)]
         return self.op("QuantizeLinear", inputs, output, axis=quant.axis)
 
-    def dequantize(self, name: str, quant: QuantParams, dtype: DType, stem: str) -> str:
-        """DequantizeLinear; the output's name begins with `stem`."""
+    def dequantize(self, name: str, quant: QuantParams, dtype: DType, output: str = "") -> str:
+        """DequantizeLinear."""
+        output = output or self.fresh(f"{name}/real")
         inputs = [name, *self._parameters(quant, dtype, name)]
-        return self.op("DequantizeLinear", inputs, self.fresh(stem), axis=quant.axis)
+        return self.op("DequantizeLinear", inputs, output, axis=quant.axis)
 
     def _parameters(self, quant: QuantParams, dtype: DType, stored: str) -> list[str]:
         """Scale and zero point of the integers `stored`, which share them with nobody.
@@ -236,3 +241,9 @@ _LARGEST_FILE: Final = 2**31
 
 
 lowers: Lowerings[OnnxBuilder] = Lowerings("ONNX")
+
+
+def need(holds: bool, node: Node, problem: str) -> None:
+    """Raise InternalError where the legalizer has left a form that ONNX has not."""
+    if not holds:
+        raise InternalError(f"{node.op} {problem}: not legal in ONNX", at=node.name)

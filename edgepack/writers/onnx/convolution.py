@@ -9,13 +9,12 @@ import numpy as np
 from edgepack.errors import InternalError
 from edgepack.ir import Array, Node, QuantParams, Value
 from edgepack.writers.onnx.activation import emit_activated
-from edgepack.writers.onnx.builder import OnnxBuilder, lowers
+from edgepack.writers.onnx.builder import OnnxBuilder, lowers, need
 
 
 def need_nchw(node: Node) -> None:
     """Raises InternalError unless the node is in the layout that ONNX has."""
-    if node.attrs["layout"] != "NCHW":
-        raise InternalError(f"{node.op} is not in NCHW layout", at=node.name)
+    need(node.attrs["layout"] == "NCHW", node, "is not in NCHW layout")
 
 
 def window(node: Node) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from edgepack.errors import Finding, Unsupported
 from edgepack.ir import DType, Node, Value
 from edgepack.writers.onnx.activation import emit_activated
-from edgepack.writers.onnx.builder import OnnxBuilder, lowers
+from edgepack.writers.onnx.builder import OnnxBuilder, lowers, need
 from edgepack.writers.onnx.integers import (
     emit_widened,
     keeps_integers,
@@ -33,12 +32,6 @@ _COMPARE: Final = {
 }  # fmt: skip
 
 
-def number(out: OnnxBuilder, value: float, like: Value) -> str:
-    """A scalar to compute with beside `like`."""
-    kind = DType.FLOAT32 if like.quant is not None else wide_dtype(like) or like.dtype
-    return out.constant(value, kind, "number")
-
-
 @lowers(*_UNARY)
 def unary(node: Node, out: OnnxBuilder) -> None:
     """Operators of one input that ONNX has too."""
@@ -51,13 +44,6 @@ def _single(node: Node, out: OnnxBuilder, op: str) -> None:
         out.emit(op, [out.real(x)], y)
     else:
         emit_widened(out, op, [x], y)
-
-
-@lowers("Square")
-def square(node: Node, out: OnnxBuilder) -> None:
-    """x * x."""
-    x = widened(out, node.input(0))
-    store_as(out, "Mul", [x, x], node.output)
 
 
 @lowers("Rsqrt")
@@ -91,49 +77,23 @@ def binary(node: Node, out: OnnxBuilder) -> None:
     store_as(out, _BINARY[node.op], [widened(out, v) for v in node.present_inputs], node.output)
 
 
-@lowers("SquaredDifference")
-def squared_difference(node: Node, out: OnnxBuilder) -> None:
-    """(a - b) squared."""
-    difference = out.op("Sub", [widened(out, v) for v in node.present_inputs])
-    store_as(out, "Mul", [difference, difference], node.output)
-
-
-@lowers("FloorDiv")
-def floor_div(node: Node, out: OnnxBuilder) -> None:
-    """floor(a / b); of whole numbers (a - a mod b) / b, which leaves nothing to round."""
-    a, b = (widened(out, v) for v in node.present_inputs)
-    if node.output.dtype.is_float:
-        out.emit("Floor", [out.op("Div", [a, b])], node.output)
-        return
-    whole = out.op("Sub", [a, out.op("Mod", [a, b])])
-    store_as(out, "Div", [whole, b], node.output)
-
-
 @lowers("FloorMod")
 def floor_mod(node: Node, out: OnnxBuilder) -> None:
-    """The remainder with the sign of b; of real numbers from fmod, which has that of a.
-
-    a - b * floor(a / b) would lose digits where a / b is large.
-    """
-    a, b = (widened(out, v) for v in node.present_inputs)
+    """Mod; of real numbers the remainder has the sign of a, so these must have none."""
     if not node.output.dtype.is_float:
-        store_as(out, "Mod", [a, b], node.output)
+        store_as(out, "Mod", [widened(out, v) for v in node.present_inputs], node.output)
         return
-    rest = out.op("Mod", [a, b], fmod=1)
-    zero = number(out, 0, node.output)
-    other_sign = out.op("Less", [out.op("Mul", [out.op("Sign", [rest]), b]), zero])
-    out.emit("Where", [other_sign, out.op("Add", [rest, b]), rest], node.output)
+    makers = [v.producer for v in node.present_inputs]
+    need(all(n is not None and n.op == "Abs" for n in makers), node, "of signed real numbers")
+    out.emit("Mod", [out.real(v) for v in node.present_inputs], node.output, fmod=1)
 
 
 @lowers("Atan2")
 def atan2(node: Node, out: OnnxBuilder) -> None:
-    """atan(a / b), turned by half a circle where b is negative."""
-    a, b = (out.real(v) for v in node.present_inputs)
-    zero, half = number(out, 0, node.output), number(out, math.pi, node.output)
-    angle = out.op("Atan", [out.op("Div", [a, b])])
-    back = out.op("Where", [out.op("Less", [a, zero]), out.op("Neg", [half]), half])
-    turned = out.op("Add", [angle, back])
-    out.emit("Where", [out.op("Less", [b, zero]), turned, angle], node.output)
+    """Atan; b must be 1."""
+    a, b = node.present_inputs
+    need(b.is_const and bool((b.const == 1).all()), node, "divides")
+    out.emit("Atan", [out.real(a)], node.output)
 
 
 @lowers(*_LOGIC)
@@ -149,16 +109,7 @@ def bitwise_xor(node: Node, out: OnnxBuilder) -> None:
     out.emit_raw(op, [out.raw(v) for v in node.present_inputs], node.output)
 
 
-@lowers("RightShift")
-def right_shift(node: Node, out: OnnxBuilder) -> None:
-    """floor(a / 2**b): ONNX shifts unsigned integers only."""
-    a, b = (widened(out, v) for v in node.present_inputs)
-    power = out.op("Pow", [number(out, 2, node.output), b])
-    whole = out.op("Sub", [a, out.op("Mod", [a, power])])
-    store_as(out, "Div", [whole, power], node.output)
-
-
-@lowers(*_COMPARE, "NotEqual")
+@lowers(*_COMPARE)
 def compare(node: Node, out: OnnxBuilder) -> None:
     """Comparisons; of integers with the same parameters by their integers."""
     values = list(node.present_inputs)
@@ -168,10 +119,7 @@ def compare(node: Node, out: OnnxBuilder) -> None:
         names = [out.raw(v) for v in values]
     else:
         names = [widened(out, v) for v in values]
-    if node.op == "NotEqual":
-        out.emit_raw("Not", [out.op("Equal", names)], node.output)
-    else:
-        out.emit_raw(_COMPARE[node.op], names, node.output)
+    out.emit_raw(_COMPARE[node.op], names, node.output)
 
 
 @lowers("Where")

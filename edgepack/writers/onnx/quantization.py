@@ -18,5 +18,5 @@ def dequantize(node: Node, out: OnnxBuilder) -> None:
     x, y = node.input(0), node.output
     if x.quant is None:
         out.cast(out.raw(x), y.dtype, y.name)
-    else:
-        out.emit_raw("Identity", [out.real(x)], y)
+    elif (name := out.real(x, y.name)) != y.name:  # made already, for another reader
+        out.emit_raw("Identity", [name], y)

@@ -156,7 +156,7 @@ def svdf(node: Node, out: OnnxBuilder) -> None:
     newest = out.op("MatMul", [out.real(x), turned])
     if state.quant is not None and state.dtype is DType.INT8:  # so coarse that it shows
         stored = out.quantize(newest, state.quant, state.dtype)
-        newest = out.dequantize(stored, state.quant, state.dtype, f"{node.name}/newest")
+        newest = out.dequantize(stored, state.quant, state.dtype)
     newest = out.op("Unsqueeze", [newest, out.constant([2], name="axes")])
     shape = out.constant([x.shape[0], filters, memory], name="shape")
     before = out.op("Reshape", [out.real(state), shape])

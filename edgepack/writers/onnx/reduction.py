@@ -41,7 +41,7 @@ def _global_average(node: Node, out: OnnxBuilder) -> None:
     pooled = out.op("GlobalAveragePool", [out.real(x)])
     if y.quant is not None:
         stored = out.quantize(pooled, y.quant, y.dtype)
-        pooled = out.dequantize(stored, y.quant, y.dtype, f"{y.name}/pooled")
+        pooled = out.dequantize(stored, y.quant, y.dtype)
     out.emit("Flatten", [pooled], y)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from edgepack.ir import DType, Node
-from edgepack.writers.onnx.builder import OnnxBuilder, lowers
+from edgepack.writers.onnx.builder import OnnxBuilder, lowers, need
 
 _END = -(2**31)  # before the first element, for backward slices
 
@@ -82,27 +80,16 @@ def reverse(node: Node, out: OnnxBuilder) -> None:
 
 @lowers("Pad")
 def pad(node: Node, out: OnnxBuilder) -> None:
-    """Pad; the symmetric mode, which ONNX lacks, gathers along each padded dimension."""
+    """Pad; the symmetric mode must be gone."""
     x, mode = node.input(0), node.attrs["mode"]
+    need(mode != "symmetric", node, "is symmetric")
     pads = node.attrs["pads"]
-    if mode == "symmetric":
-        _pad_by_gather(node, out)
-        return
     ends = out.constant([b for b, _ in pads] + [a for _, a in pads], name="pads")
     if mode != "constant":
         emit_moved(node, out, "Pad", ends, mode=mode)
         return
     kind = DType.FLOAT32 if x.quant is not None else x.dtype
     emit_moved(node, out, "Pad", ends, out.constant(node.attrs["value"], kind, "pad_value"))
-
-
-def _pad_by_gather(node: Node, out: OnnxBuilder) -> None:
-    x, name = node.input(0), out.real(node.input(0))
-    for axis, pads in enumerate(node.attrs["pads"]):
-        if any(pads):
-            places = np.pad(np.arange(x.shape[axis]), pads, mode="symmetric")
-            name = out.op("Gather", [name, out.constant(places, name="places")], axis=axis)
-    out.store(name, node.output)
 
 
 @lowers("Tile")
