@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from edgepack.errors import BadData
+from edgepack.ir import Array
 from edgepack.ir.text import parse
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.validation.compare import Apart, is_tied, sqnr_db
@@ -104,3 +108,22 @@ def test_ends_in_softmax_goes_by_the_last_layers() -> None:
 
     assert ends_in_softmax(layer_infos(parse(LOGITS), {}, {}))
     assert not ends_in_softmax(layer_infos(parse(DOUBLE), {}, {}))
+
+
+def test_outputs_are_not_kept() -> None:
+    file = _open("tflite", DOUBLE)
+    given: list[weakref.ref[Array]] = []
+    alive: list[int] = []
+    real = file.runtime.run
+
+    class Watched:
+        inputs, outputs = file.runtime.inputs, file.runtime.outputs
+
+        def run(self, inputs: Sequence[Array]) -> list[Array]:
+            found = real(inputs)
+            given.append(weakref.ref(found[0]))
+            alive.append(sum(ref() is not None for ref in given))
+            return found
+
+    assert run_files([OpenFile("tflite", Watched(), file.interface)], SAMPLES * 10).samples == 20
+    assert max(alive) <= 2
