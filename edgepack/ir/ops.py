@@ -1,7 +1,7 @@
 """The op table: attributes, shape rule, MACs and quantization rule of every operator.
 
 To add an operator, add its row here, its function in `kernels/`, its lowering in each writer, how
-it commutes with transposes in `passes/layout_rules.py` (unless it is elementwise) and its case in
+it commutes with transposes in `passes/layout_rules.py` (unless its kind says it) and its case in
 `tests/op_cases.py`; `tests/ir/test_completeness.py` names what is missing.
 
 `inputs` is a signature: "x w b?" has an optional third input, "x*" takes any number. Every
@@ -68,8 +68,12 @@ WEIGHTED_LAST = QuantRule(weight=1, axis=3, bias=2)
 class Op:
     """One row of the table; `doc` is a line of the supported-operators page.
 
-    `elementwise`: element i of the output depends on element i of the (broadcast) inputs alone, so
-    it commutes with transposes and may be written over an input.
+    `kind` is how it treats dimensions, by which passes know what it commutes with. "elementwise":
+    element i of the output depends on element i of the (broadcast) inputs alone, so it may be
+    written over an input. "reduction": over `axes`. "axis": along one `axis`, and the output has
+    the dimensions of the input. "last": on the last dimension, or on those from `axis` on. "own":
+    in a way of its own; spatial operators are told by their `layout`. `each` names the attributes
+    with an item for each dimension, and what that is for a dimension of 1 which is left alone.
     """
 
     doc: str
@@ -78,7 +82,13 @@ class Op:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     quant: QuantRule = OBSERVED
     macs: Callable[[Node], int] = macs.none
-    elementwise: bool = False
+    kind: Literal["elementwise", "reduction", "axis", "last", "own"] = "own"
+    each: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether element i of the output depends on element i of the inputs alone."""
+        return self.kind == "elementwise"
 
     @property
     def min_inputs(self) -> int:
@@ -101,20 +111,24 @@ _CONV = {**_WINDOW, "dilation": (1, 1), "activation": "none"}
 _CONV3D = {"stride": (1, 1, 1), "pad": ((0, 0), (0, 0), (0, 0)), "dilation": (1, 1, 1),
            "activation": "none", "groups": 1}  # fmt: skip
 _POOL = {"kernel": REQUIRED, **_WINDOW, "activation": "none"}
-_REDUCE = {"axes": REQUIRED, "keepdims": False}
 _RESIZE = {"size": REQUIRED, "align_corners": False, "half_pixel": False}
 
 
 def _unary(doc: str, quant: QuantRule = OBSERVED, **attrs: Any) -> Op:
-    return Op(doc, "x", shapes.same, attrs, quant, elementwise=True)
+    return Op(doc, "x", shapes.same, attrs, quant, kind="elementwise")
 
 
 def _binary(doc: str, quant: QuantRule = OBSERVED, **attrs: Any) -> Op:
-    return Op(doc, "a b", shapes.elementwise, attrs, quant, elementwise=True)
+    return Op(doc, "a b", shapes.elementwise, attrs, quant, kind="elementwise")
+
+
+def _reduce(doc: str, quant: QuantRule = OBSERVED) -> Op:
+    attrs = {"axes": REQUIRED, "keepdims": False}
+    return Op(doc, "x", shapes.reduction, attrs, quant, kind="reduction")
 
 
 def _compare(doc: str) -> Op:
-    return Op(doc, "a b", shapes.comparison, quant=INTEGER, elementwise=True)
+    return Op(doc, "a b", shapes.comparison, quant=INTEGER, kind="elementwise")
 
 
 OPS: Final[Mapping[str, Op]] = {
@@ -137,7 +151,7 @@ OPS: Final[Mapping[str, Op]] = {
     "FullyConnected": Op("x [..., in] times weights [out, in]; flatten: x as rows of in",
                          "x w b?", shapes.fully_connected,
                          {"activation": "none", "flatten": False}, WEIGHTED,
-                         macs.fully_connected),
+                         macs.fully_connected, kind="last"),
     "MatMul": Op("batched matrix product", "a b", shapes.matmul,
                  {"adj_a": False, "adj_b": False}, OBSERVED, macs.matmul),
     # -- pooling and resampling --------------------------------------------------------------------
@@ -162,15 +176,16 @@ OPS: Final[Mapping[str, Op]] = {
     "Clip": _unary("min(max(x, min), max)", SAME, min=REQUIRED, max=REQUIRED),
     "LeakyRelu": _unary("x, or alpha * x where negative", alpha=REQUIRED),
     "PRelu": Op("x, or alpha * x where negative; alpha broadcasts", "x alpha", shapes.elementwise,
-                elementwise=True),
+                kind="elementwise"),
     "Elu": _unary("x, or exp(x) - 1 where negative"),
     "Sigmoid": _unary("1 / (1 + exp(-x))", UNIT_RANGE),
     "Tanh": _unary("hyperbolic tangent", SYMMETRIC_UNIT_RANGE),
     "HardSwish": _unary("x * relu6(x + 3) / 6"),
     "Gelu": _unary("x * Phi(x); approximate: by tanh", approximate=False),
     "Softmax": Op("exp(beta * x) / sum, along axis", "x", shapes.same, {"axis": -1, "beta": 1.0},
-                  UNIT_RANGE),
-    "LogSoftmax": Op("log of softmax along axis", "x", shapes.same, {"axis": -1}, LOG_RANGE),
+                  UNIT_RANGE, kind="axis"),
+    "LogSoftmax": Op("log of softmax along axis", "x", shapes.same, {"axis": -1}, LOG_RANGE,
+                     kind="axis"),
     # -- elementwise, one input --------------------------------------------------------------------
     "Exp": _unary("e to the x"),
     "Log": _unary("natural logarithm"),
@@ -187,9 +202,9 @@ OPS: Final[Mapping[str, Op]] = {
     "Round": _unary("nearest whole number, ties to even", FLOAT),
     "Sign": _unary("-1, 0 or 1", FLOAT),
     "LogicalNot": _unary("not x", INTEGER),
-    "Cast": Op("x as another dtype", "x", shapes.cast, {"to": REQUIRED}, FLOAT, elementwise=True),
+    "Cast": Op("x as another dtype", "x", shapes.cast, {"to": REQUIRED}, FLOAT, kind="elementwise"),
     "Bitcast": Op("the same bits as another dtype of that size", "x", shapes.cast,
-                  {"to": REQUIRED}, FLOAT, elementwise=True),
+                  {"to": REQUIRED}, FLOAT, kind="elementwise"),
     # -- elementwise, several inputs ---------------------------------------------------------------
     "Add": _binary("a + b", activation="none"),
     "Sub": _binary("a - b", activation="none"),
@@ -213,37 +228,40 @@ OPS: Final[Mapping[str, Op]] = {
     "Greater": _compare("a > b"),
     "GreaterEqual": _compare("a >= b"),
     "Where": Op("a where the condition holds, else b", "cond a b", shapes.where, quant=SAME,
-                elementwise=True),
+                kind="elementwise"),
     # -- reductions --------------------------------------------------------------------------------
-    "ReduceSum": Op("sum over axes", "x", shapes.reduction, _REDUCE),
-    "ReduceMean": Op("mean over axes", "x", shapes.reduction, _REDUCE),
-    "ReduceMax": Op("maximum over axes", "x", shapes.reduction, _REDUCE, SAME),
-    "ReduceMin": Op("minimum over axes", "x", shapes.reduction, _REDUCE, SAME),
-    "ReduceProd": Op("product over axes", "x", shapes.reduction, _REDUCE, FLOAT),
-    "ReduceAny": Op("whether any is true, over axes", "x", shapes.reduction, _REDUCE, INTEGER),
-    "ReduceAll": Op("whether all are true, over axes", "x", shapes.reduction, _REDUCE, INTEGER),
+    "ReduceSum": _reduce("sum over axes"),
+    "ReduceMean": _reduce("mean over axes"),
+    "ReduceMax": _reduce("maximum over axes", SAME),
+    "ReduceMin": _reduce("minimum over axes", SAME),
+    "ReduceProd": _reduce("product over axes", FLOAT),
+    "ReduceAny": _reduce("whether any is true, over axes", INTEGER),
+    "ReduceAll": _reduce("whether all are true, over axes", INTEGER),
     "ArgMax": Op("index of the first maximum", "x", shapes.arg_reduction,
                  {"axis": REQUIRED, "to": "int64"}, INTEGER),
     "ArgMin": Op("index of the first minimum", "x", shapes.arg_reduction,
                  {"axis": REQUIRED, "to": "int64"}, INTEGER),
     "CumSum": Op("running sum along axis", "x", shapes.same,
-                 {"axis": REQUIRED, "exclusive": False, "reverse": False}, FLOAT),
+                 {"axis": REQUIRED, "exclusive": False, "reverse": False}, FLOAT, kind="axis"),
     "TopK": Op("k largest along the last axis: values, int32 indices", "x", shapes.top_k,
-               {"k": REQUIRED}, SAME),
+               {"k": REQUIRED}, SAME, kind="last"),
     # -- shape -------------------------------------------------------------------------------------
     "Reshape": Op("same elements, other shape", "x", shapes.reshape, {"shape": REQUIRED}, SAME),
     "Transpose": Op("dimensions in another order", "x", shapes.transpose, {"perm": REQUIRED}, SAME),
     "Concat": Op("inputs after one another along axis", "x*", shapes.concat, {"axis": REQUIRED},
-                 SAME),
+                 SAME, kind="axis"),
     "Split": Op("parts of the given sizes along axis", "x", shapes.split,
-                {"axis": REQUIRED, "sizes": REQUIRED}, SAME),
+                {"axis": REQUIRED, "sizes": REQUIRED}, SAME, kind="axis"),
     "Slice": Op("size elements from begin on, stride apart", "x", shapes.slice_,
-                {"begin": REQUIRED, "size": REQUIRED, "stride": REQUIRED}, SAME),
+                {"begin": REQUIRED, "size": REQUIRED, "stride": REQUIRED}, SAME,
+                each={"begin": 0, "size": 1, "stride": 1}),
     "Pad": Op("constant, reflect, symmetric or edge padding", "x", shapes.pad,
-              {"pads": REQUIRED, "mode": "constant", "value": 0.0}, SAME),
-    "Tile": Op("repeat along each dimension", "x", shapes.tile, {"multiples": REQUIRED}, SAME),
+              {"pads": REQUIRED, "mode": "constant", "value": 0.0}, SAME,
+              each={"pads": (0, 0)}),
+    "Tile": Op("repeat along each dimension", "x", shapes.tile, {"multiples": REQUIRED}, SAME,
+               each={"multiples": 1}),
     "BroadcastTo": Op("repeat dimensions of 1", "x", shapes.broadcast_to, {"shape": REQUIRED},
-                      SAME),
+                      SAME, each={"shape": 1}),
     "Gather": Op("slices at indices along axis", "x indices", shapes.gather,
                  {"axis": 0, "batch_dims": 0}, SAME),
     "GatherNd": Op("slices at index tuples", "x indices", shapes.gather_nd, quant=SAME),
@@ -256,13 +274,14 @@ OPS: Final[Mapping[str, Op]] = {
                              "x update start", shapes.dynamic_update_slice, quant=SAME),
     # -- normalization -----------------------------------------------------------------------------
     "BatchNorm": Op("(x - mean) * gamma / sqrt(var + eps) + beta along axis",
-                    "x gamma beta mean var", shapes.same, {"eps": 1e-3, "axis": -1}, FLOAT),
+                    "x gamma beta mean var", shapes.same, {"eps": 1e-3, "axis": -1}, FLOAT,
+                    kind="axis"),
     "LayerNorm": Op("normalized over the dimensions from axis on, times gamma, plus beta",
-                    "x gamma? beta?", shapes.same, {"axis": -1, "eps": 1e-5}, FLOAT),
+                    "x gamma? beta?", shapes.same, {"axis": -1, "eps": 1e-5}, FLOAT, kind="last"),
     "RmsNorm": Op("x / sqrt(mean(x^2) + eps) over the dimensions from axis on, times gamma",
-                  "x gamma?", shapes.same, {"axis": -1, "eps": 1e-5}, FLOAT),
+                  "x gamma?", shapes.same, {"axis": -1, "eps": 1e-5}, FLOAT, kind="last"),
     "L2Norm": Op("x / its length along the last axis", "x", shapes.same, {},
-                 SYMMETRIC_UNIT_RANGE),
+                 SYMMETRIC_UNIT_RANGE, kind="last"),
     "Lrn": Op("local response normalization across channels", "x", shapes.same,
               _spatial(radius=REQUIRED, bias=1.0, alpha=1.0, beta=0.5), FLOAT),
     # -- recurrent ---------------------------------------------------------------------------------
@@ -276,13 +295,16 @@ OPS: Final[Mapping[str, Op]] = {
                {"rank": 1, "activation": "none"}, FLOAT, macs.svdf),
     # -- quantization ------------------------------------------------------------------------------
     "Quantize": Op("real or integer to integer, by the output's parameters", "x", shapes.cast,
-                   {"to": REQUIRED}, elementwise=True),
+                   {"to": REQUIRED}, kind="elementwise"),
     "Dequantize": Op("integer to real, by the input's parameters", "x", shapes.cast,
-                     {"to": "float32"}, FLOAT, elementwise=True),
+                     {"to": "float32"}, FLOAT, kind="elementwise"),
 }  # fmt: skip
 
 
 _PLAIN: Final = frozenset({bool, int, float, str})
+
+
+REDUCTIONS: Final = tuple(op for op, entry in OPS.items() if entry.kind == "reduction")
 
 
 def row(op: str) -> Op:

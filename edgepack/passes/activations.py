@@ -39,7 +39,7 @@ _BOUNDS_OF_FUSED: Final = {"none": (-math.inf, math.inf)} | {
     name: _NAMED[op] for op, name in _FUSED.items()
 }
 _UNIT: Final = ("Sigmoid", "Softmax")  # outputs in 0..1
-_CLAMPS: Final = (*_NAMED, "Clip", "Maximum", "Minimum")
+CLAMPS: Final = (*_NAMED, "Clip", "Maximum", "Minimum")
 
 
 def clamp_of(node: Node) -> tuple[Value, Bounds] | None:
@@ -60,7 +60,7 @@ def clamp_of(node: Node) -> tuple[Value, Bounds] | None:
 def merge_clamps(graph: Graph) -> int:
     """Spell each clamp by its shortest name, merge two in a row and drop those that do nothing."""
     count = 0
-    for node in live(graph, *_CLAMPS):
+    for node in live(graph, *CLAMPS):
         found = clamp_of(node)
         if found is not None and is_real(node.output):
             count += _merge(graph, node, *found)
@@ -68,7 +68,7 @@ def merge_clamps(graph: Graph) -> int:
 
 
 def _merge(graph: Graph, node: Node, x: Value, bounds: Bounds) -> bool:
-    before = sole_producer(graph, x, *_CLAMPS)
+    before = sole_producer(graph, x, *CLAMPS)
     inner = clamp_of(before) if before is not None else None
     if inner is not None:
         x, first = inner

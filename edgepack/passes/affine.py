@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from edgepack.ir import Graph, Node, Value
+from edgepack.ir import OPS, Graph, Node, Value
 from edgepack.passes.match import (
     Vector,
     all_real,
@@ -33,8 +33,10 @@ from edgepack.passes.match import (
 )
 
 # Operators with weights at input 1 and a bias at input 2.
-WEIGHTED: Final = ("Conv2d", "DepthwiseConv2d", "ConvTranspose2d", "FullyConnected")
-_BINARY: Final = ("Add", "Sub", "Mul", "Div")
+WEIGHTED: Final = tuple(
+    op for op, row in OPS.items() if (row.quant.weight, row.quant.bias) == (1, 2)
+)
+ARITHMETIC: Final = ("Add", "Sub", "Mul", "Div")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def fold_batchnorm(graph: Graph) -> int:
 
 def fold_scale(graph: Graph) -> int:
     """Fold Add, Sub, Mul and Div by constants (scalars, or one number per channel) likewise."""
-    return _fold(graph, "fold_scale", _BINARY)
+    return _fold(graph, "fold_scale", ARITHMETIC)
 
 
 def decompose_batchnorm(graph: Graph) -> int:

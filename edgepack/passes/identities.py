@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from edgepack.ir import Graph, Node, Value
+from edgepack.ir import OPS, Graph, Node, Value
+from edgepack.ir.ops import REDUCTIONS
 from edgepack.passes.layout_perm import compose, identity, moved_quant
 from edgepack.passes.match import (
     bypass,
@@ -92,11 +93,7 @@ _IDENTITY: Final[dict[str, Callable[[Node], Value | None]]] = {
     "AveragePool2d": _input_if(_single_window),
     "ResizeNearest": _input_if(_always),
     "ResizeBilinear": _input_if(_always),
-    "ReduceSum": _input_if(_always),
-    "ReduceMean": _input_if(_always),
-    "ReduceMax": _input_if(_always),
-    "ReduceMin": _input_if(_always),
-    "ReduceProd": _input_if(_always),
+    **dict.fromkeys(REDUCTIONS, _input_if(_always)),
 }  # fmt: skip
 
 
@@ -121,11 +118,8 @@ def merge_reshapes(graph: Graph) -> int:
     return count
 
 
-_REDUCTIONS: Final = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd")
-
-
 def _into_reduction(graph: Graph, node: Node) -> bool:
-    before = sole_producer(graph, node.input(0), *_REDUCTIONS)
+    before = sole_producer(graph, node.input(0), *REDUCTIONS)
     if before is None or node.input(0).quant != node.output.quant:
         return False
     x = before.input(0)
@@ -200,10 +194,9 @@ def drop_broadcasts(graph: Graph) -> int:
     return count
 
 
-_BROADCASTING: Final = (
-    "Add", "Sub", "Mul", "Div", "Maximum", "Minimum", "Pow", "SquaredDifference", "Equal",
-    "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd", "LogicalOr", "Where",
-)  # fmt: skip
+_BROADCASTING: Final = tuple(
+    op for op, row in OPS.items() if row.elementwise and row.min_inputs > 1
+)
 
 
 def _still_fits(user: Node, wide: Value, narrow: Value) -> bool:

@@ -183,9 +183,9 @@ def matmul(node: Node, port: Port, perm: Perm) -> Flip | None:
     return Flip(inputs, (perm,), node.attrs)
 
 
-def _normalized(node: Node) -> int:
-    rank: int = node.input(0).rank
-    return rank - int(node.attrs["axis"]) % rank
+def trailing(node: Node) -> int:
+    """How many of the last dimensions an operator of the kind "last" works on."""
+    return node.input(0).rank - int(node.attrs.get("axis", -1)) % node.input(0).rank
 
 
 # -- reshape ---------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ class _Trail:
         if node.op == "BatchNorm" and node.attrs["axis"] % 2 == 1 and node.input(0) is value:
             self.reorders += [Reorder(node, i, 0, self.order, offset) for i in range(1, 5)]
             return all(v.is_const for v in node.present_inputs[1:])
-        if RULES.get(node.op) is not elementwise or node.output.shape != value.shape:
+        if not OPS[node.op].elementwise or node.output.shape != value.shape:
             return False
         others = [(i, v) for i, v in enumerate(node.present_inputs) if v is not value]
         wide = [(i, v) for i, v in others if v.rank and v.shape[-1] > 1]
@@ -294,25 +294,19 @@ def _unflatten(node: Node, perm: Perm) -> Flip | None:
     return Flip((identity(2),), (perm,), attrs, tuple(trail.reorders), tuple(trail.values))
 
 
+_BY_KIND: dict[str, Rule] = {
+    "elementwise": elementwise,
+    "axis": along_axis,
+    "reduction": reduction,
+    "last": leading(trailing),
+}
 RULES: dict[str, Rule] = {
-    **{name: elementwise for name, op in OPS.items() if op.elementwise},
-    **dict.fromkeys(
-        ["Softmax", "LogSoftmax", "CumSum", "Concat", "Split", "BatchNorm"], along_axis
-    ),
+    **{op: _BY_KIND[row.kind] for op, row in OPS.items() if row.kind in _BY_KIND},
+    **{op: per_dimension(*row.each) for op, row in OPS.items() if row.each},
     "Reverse": along_axes,
-    "Slice": per_dimension("begin", "size", "stride"),
-    "Pad": per_dimension("pads"),
-    "Tile": per_dimension("multiples"),
-    "BroadcastTo": per_dimension("shape"),
-    **dict.fromkeys([op for op in OPS if op.startswith("Reduce")], reduction),
     "ArgMax": arg_reduction,
     "ArgMin": arg_reduction,
     "Gather": gather,
-    "FullyConnected": leading(lambda node: 1),
-    "L2Norm": leading(lambda node: 1),
-    "TopK": leading(lambda node: 1),
-    "LayerNorm": leading(_normalized),
-    "RmsNorm": leading(_normalized),
     "MatMul": matmul,
     "Reshape": reshape,
 }

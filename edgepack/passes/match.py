@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgepack.ir import Array, Graph, Node, Value
+from edgepack.ir import OPS, Array, Graph, Node, Value
 
 _log = logging.getLogger("edgepack.passes")
 
@@ -17,10 +17,12 @@ Vector = npt.NDArray[np.float64]
 
 # Operators into which activations are fused. Transposed convolutions are not among them: TFLite's
 # has fused activations only since version 4, and TensorFlow Lite Micro not at all.
-ACTIVATED = (
-    "Conv2d", "DepthwiseConv2d", "Conv3d", "FullyConnected", "MaxPool2d", "AveragePool2d",
-    "Add", "Sub", "Mul", "Div",
-)  # fmt: skip
+_ACTIVATED_BY_THEMSELVES = ("ConvTranspose2d", "ConvTranspose3d", "Lstm", "Svdf")
+ACTIVATED = tuple(
+    op
+    for op, row in OPS.items()
+    if "activation" in row.attrs and op not in _ACTIVATED_BY_THEMSELVES
+)
 
 
 def declined(rule: str, node: Node, why: str) -> None:

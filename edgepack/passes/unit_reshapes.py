@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from edgepack.ir import Graph, Node, Value
-from edgepack.passes.affine import WEIGHTED
+from edgepack.passes.activations import CLAMPS
+from edgepack.passes.affine import ARITHMETIC, WEIGHTED
 from edgepack.passes.constants import constant_like
 from edgepack.passes.identities import merge_reshapes, remove_identities
 from edgepack.passes.layout_cut import Cut
@@ -26,10 +27,9 @@ from edgepack.passes.unit_rules import Change, Units, align, change, reformed
 
 _RESHAPE_COST: Final = 2
 _PARTING_COST: Final = 1  # of a Reshape that stands between a layer and what fuses into it
-_CLAMPS: Final = ("Relu", "Relu6", "ReluN1To1", "Clip", "Maximum", "Minimum")
-_SCALES: Final = ("BatchNorm", "Add", "Sub", "Mul", "Div")
+_SCALES: Final = ("BatchNorm", *ARITHMETIC)
 _AFTER: Final = {  # what fuses into a layer before it
-    **dict.fromkeys(ACTIVATED, _CLAMPS), **dict.fromkeys(WEIGHTED, (*_CLAMPS, *_SCALES))
+    **dict.fromkeys(ACTIVATED, CLAMPS), **dict.fromkeys(WEIGHTED, (*CLAMPS, *_SCALES))
 }  # fmt: skip
 
 

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from edgepack.ir import Node
 from edgepack.ir.ops import OPS
-from edgepack.passes.layout_rules import RULES as TRANSPOSED
-from edgepack.passes.layout_rules import elementwise as transposed_elementwise
+from edgepack.passes.layout_rules import trailing
 from edgepack.passes.regions import Port
 
 Units = tuple[int, ...]
@@ -146,45 +145,32 @@ def _without(units: Units, axes: set[int], rank: int) -> Units:
     return tuple(kept.index(u) for u in units if u >= 0 and u not in axes)
 
 
-def _trailing(count: Callable[[Node], int]) -> Rule:
-    """Operators that work on the last `count` dimensions, which must stay the last."""
-
-    def rule(node: Node, port: Port, units: Units) -> Change | None:
-        fixed, rank = count(node), node.output.rank
-        if units[-fixed:] != tuple(range(rank - fixed, rank)) or (port.is_input and port.index):
-            return None
-        rest = (None,) * (len(node.present_inputs) - 1)
-        attrs = {**node.attrs, **({"axis": -fixed} if "axis" in node.attrs else {})}
-        return Change((units, *rest), (units,) * len(node.outputs), attrs)
-
-    return rule
+def _trailing(node: Node, port: Port, units: Units) -> Change | None:
+    """Operators that work on the last dimensions, which must stay the last."""
+    fixed, rank = trailing(node), node.output.rank
+    if units[-fixed:] != tuple(range(rank - fixed, rank)) or (port.is_input and port.index):
+        return None
+    rest = (None,) * (len(node.present_inputs) - 1)
+    attrs = {**node.attrs, **({"axis": -fixed} if "axis" in node.attrs else {})}
+    return Change((units, *rest), (units,) * len(node.outputs), attrs)
 
 
 def _dense(node: Node, port: Port, units: Units) -> Change | None:
     """FullyConnected on more than rows: [N, in] stays, which every runtime and device takes."""
     if min(len(units), node.input(0).rank) < 3 or node.attrs["flatten"]:
         return None
-    return _trailing(lambda _: 1)(node, port, units)
+    return _trailing(node, port, units)
 
 
-def _normalized(node: Node) -> int:
-    rank = node.input(0).rank
-    return rank - int(node.attrs["axis"]) % rank
-
-
+_BY_KIND: Final[dict[str, Rule]] = {
+    "elementwise": _elementwise,
+    "axis": _along_axis,
+    "reduction": _reduction,
+    "last": _trailing,
+}
 RULES: Final[dict[str, Rule]] = {
-    **{op: _elementwise for op, rule in TRANSPOSED.items() if rule is transposed_elementwise},
-    **dict.fromkeys(
-        ["Softmax", "LogSoftmax", "CumSum", "Concat", "Split", "BatchNorm"], _along_axis
-    ),
+    **{op: _BY_KIND[row.kind] for op, row in OPS.items() if row.kind in _BY_KIND},
+    **{op: _per_dimension(**row.each) for op, row in OPS.items() if row.each},
     "Reverse": _along_axes,
-    "Slice": _per_dimension(begin=0, size=1, stride=1),
-    "Pad": _per_dimension(pads=(0, 0)),
-    "Tile": _per_dimension(multiples=1),
-    "BroadcastTo": _per_dimension(shape=1),
-    **dict.fromkeys([op for op in OPS if op.startswith("Reduce")], _reduction),
     "FullyConnected": _dense,
-    "L2Norm": _trailing(lambda _: 1),
-    "LayerNorm": _trailing(_normalized),
-    "RmsNorm": _trailing(_normalized),
 }

@@ -126,7 +126,7 @@ def test_is_documented_in_one_line(op: str) -> None:
 @pytest.mark.parametrize("op", OPS)
 def test_commutes_with_transposes_or_says_why_not(op: str) -> None:
     assert (op in layout_rules.RULES) != (op in DOES_NOT_COMMUTE), (
-        f"{op}: set elementwise=True in its row, add a rule to passes/layout_rules.py, or a reason "
+        f"{op}: give its row a kind, add a rule to passes/layout_rules.py, or a reason "
         "to DOES_NOT_COMMUTE (and not both)"
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from edgepack.ir import Graph, Node, Value
+from edgepack.ir.ops import REDUCTIONS
 from edgepack.passes.compositions import gathered_pad
 from edgepack.passes.match import supersede
 from edgepack.passes.rules import Maker
@@ -123,9 +124,7 @@ def of_a_single_number(graph: Graph, node: Node) -> bool:
     return True
 
 
-@legalizes(
-    "ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceAny", "ReduceAll"
-)
+@legalizes(*REDUCTIONS)
 def reduction_rank(graph: Graph, node: Node) -> bool:
     """Neighbouring dimensions that share a fate become one."""
     x, out = node.input(0), node.output
