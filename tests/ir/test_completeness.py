@@ -104,7 +104,7 @@ def test_has_an_onnx_form(op: str) -> None:
         missing = onnx_lowers.missing(graph.nodes)
         assert not missing, (
             f'write a lowering under @lowers("{op}") in writers/onnx/, spell {op} out in '
-            f"passes/legalize_onnx, or say in NOT_IN_ONNX why it never gets there: {missing}"
+            f"passes/onnx/, or say in NOT_IN_ONNX why it never gets there: {missing}"
         )
         assert write_onnx(graph)
 
