@@ -50,11 +50,13 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print only errors")]
-Quantize = Annotated[str, typer.Option(help="auto, none, int8, dynamic or fp16")]
+Quantize = Annotated[
+    str, typer.Option(help="auto, none, int8, int16x8, w4a8, dynamic, dynamic4 or fp16")
+]
 PerTensor = Annotated[
     bool, typer.Option("--per-tensor", help="one scale for all channels of a weight")
 ]
-IoType = Annotated[str | None, typer.Option("--io", help="int8 or float inputs and outputs")]
+IoType = Annotated[str | None, typer.Option("--io", help="int8, uint8 or float inputs and outputs")]
 InputLayout = Annotated[str | None, typer.Option(help="nhwc, nchw or keep")]
 Data = Annotated[
     str | None,

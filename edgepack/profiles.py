@@ -8,9 +8,10 @@ marked `unverified`.
     target.sram_budget_bytes            # the largest run of memory one arena can have
     target.supports("CONV_2D", "int8")  # what its runtime has kernels for
 
-Operators have TFLite's builtin names. The dtype of a kernel is its first data input's, with two
-names for kernels whose weights are narrower than their activations: `int16x8` (int16 activations,
-int8 weights; the same as `int16`) and `w4a8` (int8 activations, int4 weights).
+Operators have TFLite's builtin names. The dtype of a kernel is its first data input's, with names
+for kernels whose weights are narrower than their activations: `int16x8` (int16 activations, int8
+weights; the same as `int16`), `w4a8` (int8 activations, int4 weights), and `hybrid` and `hybrid4`
+(float32 activations, int8 or int4 weights).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from edgepack.strict_toml import Table, data_folder, near, read_toml
 
 KINDS = ("mcu", "linux", "phone")
 FORMATS = ("tflite", "onnx", "c")
-SCHEMES = ("none", "int8", "int16x8", "w4a8", "dynamic", "fp16")
-IO_DTYPES = ("int8", "float")
+SCHEMES = ("none", "int8", "int16x8", "w4a8", "dynamic", "dynamic4", "fp16")
+IO_DTYPES = ("int8", "uint8", "float")
 DTYPES = (
     *("float32", "float16", "int8", "int16x8", "w4a8", "int4", "int16", "int32", "int64"),
-    *("uint8", "uint16", "uint32", "uint64", "bool", "float64"),
+    *("uint8", "uint16", "uint32", "uint64", "bool", "float64", "hybrid", "hybrid4"),
 )
 ISA_FEATURES = (
     *("dsp", "fpu", "fpu-double", "mve", "neon", "dotprod", "fp16", "i8mm", "esp-simd", "pie"),
@@ -139,7 +140,9 @@ class Runtime:
 
     `ops` is None for a runtime that runs whatever the writer can emit. Operators missing from it
     run on `fallback`, the runtime of the host processor, when that is given; its kernel sets are
-    then the fallback's.
+    then the fallback's. `narrow` lists the kernels for quantized numbers and for weights narrower
+    than their activations, where they are fewer than those for plain numbers of the same types;
+    None where they are not.
     """
 
     id: str
@@ -147,10 +150,21 @@ class Runtime:
     formats: tuple[str, ...]
     dtypes: frozenset[str]
     ops: Mapping[str, frozenset[str]] | None
+    narrow: Mapping[str, frozenset[str]] | None
     fallback: Runtime | None
     kernel_sets: Mapping[str, KernelSet]
     source: str
     unverified: bool
+
+    def quantizes(self, op: str, dtype: str) -> bool:
+        """Whether it, or its fallback, has builtin `op` for quantized numbers of `dtype`."""
+        if dtype in _with_aliases((self.ops or {}).get(op, frozenset())):
+            return True
+        if self.narrow is not None:
+            return dtype in _with_aliases(self.narrow.get(op, frozenset()))
+        if self.fallback is not None:
+            return self.fallback.quantizes(op, dtype)
+        return self.ops is None and dtype in _with_aliases(self.dtypes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +181,7 @@ class Target:
     kernel_set: KernelSet | None
     formats: tuple[str, ...]
     quantize: str
-    io: Literal["int8", "float"]
+    io: Literal["int8", "uint8", "float"]
     dtypes: frozenset[str]
     pointer_bytes: int
     ops: Mapping[str, frozenset[str]]
@@ -221,6 +235,10 @@ class Target:
     def supports(self, op: str, dtype: str) -> bool:
         """Whether the device has a kernel for builtin `op` on input `dtype` (module docstring)."""
         return dtype in _with_aliases(self.dtypes_of(op))
+
+    def quantizes(self, op: str, dtype: str) -> bool:
+        """Whether that kernel takes quantized numbers, or narrow weights, in `dtype`."""
+        return self.supports(op, dtype) and self.runtime.quantizes(op, dtype)
 
     def accelerates(self, op: str, dtype: str) -> bool:
         """Whether it is one of the fast kernels: on the accelerator, or in the kernel set's list.
@@ -452,6 +470,7 @@ def _read_runtime(path: Path) -> Runtime:
         formats=table.texts("formats", one_of=FORMATS),
         dtypes=frozenset(table.texts("dtypes", one_of=DTYPES)),
         ops=_read_ops(table.table("ops")) if "ops" in table else None,
+        narrow=_read_ops(table.table("narrow")) if "narrow" in table else None,
         fallback=fallback,
         kernel_sets=own_sets or (fallback.kernel_sets if fallback else {}),
         source=source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgepack.api.schemes import KERNELS, checking_runtime
 from edgepack.errors import Finding
 from edgepack.ir import DType, Graph, Node, Value, node_macs
 from edgepack.ir.ops import row
@@ -14,6 +15,11 @@ from edgepack.report import Compute
 from edgepack.writers.tflite.names import builtins_of
 
 _LISTED = 3  # nodes that a note names
+_NARROW = {
+    (DType.INT8, DType.INT4): "w4a8",
+    (DType.FLOAT32, DType.INT8): "hybrid",
+    (DType.FLOAT32, DType.INT4): "hybrid4",
+}
 
 
 def unsupported_on(target: Target, graph: Graph) -> tuple[Finding, ...]:
@@ -27,12 +33,12 @@ def compute_of(graph: Graph) -> Compute:
     return Compute(sum(map(node_macs, graph.nodes)), sum(weights.values()))
 
 
-def float_notes(target: Target, graph: Graph) -> tuple[str, ...]:
+def float_notes(target: Target, graph: Graph, scheme: str) -> tuple[str, ...]:
     """One sentence per reason why nodes stay float32 in a graph that edgepack made integer."""
     nodes: dict[str, list[str]] = {}
     for node in graph.nodes:
         if node.op not in ("Quantize", "Dequantize") and _is_float(node):
-            nodes.setdefault(_why_float(target, node), []).append(node.name)
+            nodes.setdefault(_why_float(target, node, scheme), []).append(node.name)
     return tuple(f"{_listed(names)} float32: {why}" for why, names in nodes.items())
 
 
@@ -66,11 +72,12 @@ def _is_float(node: Node) -> bool:
     return any(v.dtype is DType.FLOAT32 for v in (*node.present_inputs, *node.outputs))
 
 
-def _why_float(target: Target, node: Node) -> str:
-    names = _kernels(node)
-    lacking = [name for name in names if not target.supports(name, "int8")]
-    if lacking:
-        return f"no int8 kernel for {', '.join(lacking)} in {target.runtime.name}"
+def _why_float(target: Target, node: Node, scheme: str) -> str:
+    names, dtype = _kernels(node), KERNELS[scheme if scheme == "int16x8" else "int8"]
+    for runtime in (target.runtime, checking_runtime()):
+        lacking = [name for name in names if not runtime.quantizes(name, dtype)]
+        if lacking:
+            return f"no {dtype} kernel for {', '.join(lacking)} in {runtime.name}"
     computed = " with computed weights" if row(node.op).quant.weight is not None else ""
     return f"edgepack does not quantize {', '.join(names)}{computed}"
 
@@ -124,8 +131,8 @@ def _kernel_dtype(node: Node) -> str:
     computed = [v for v in node.present_inputs if not v.is_const] or [node.output]
     data: Value = next((v for v in computed if v.dtype is not DType.BOOL), computed[0])
     weight = node.optional(1)
-    if data.dtype is DType.INT8 and weight is not None and weight.dtype is DType.INT4:
-        return "w4a8"
+    if weight is not None and weight.is_const and weight.quant is not None:
+        return _NARROW.get((data.dtype, weight.dtype), str(data.dtype))
     return str(data.dtype)
 
 

@@ -14,7 +14,7 @@ from edgepack.api.assess import (
     memory_of,
     unsupported_on,
 )
-from edgepack.api.lower import Lowered, canonical, lower, scheme_of, tflite_file
+from edgepack.api.lower import Lowered, canonical, io_of, lower, scheme_of, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
@@ -23,6 +23,7 @@ from edgepack.ir import Graph
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.profiles import Target, load_target
+from edgepack.quantize.options import INTEGER_SCHEMES
 from edgepack.report import Quantization, Report, Requirement, SourceInfo
 from edgepack.validation.layers import layer_infos
 
@@ -80,15 +81,15 @@ def notes_on(lowered: Lowered, target: Target) -> tuple[str, ...]:
 
     Nothing on float of schemes that leave all activations so.
     """
-    left = float_notes(target, lowered.graph) if lowered.quantization.scheme == "int8" else ()
+    scheme = lowered.quantization.scheme
+    left = float_notes(target, lowered.graph, scheme) if scheme in INTEGER_SCHEMES else ()
     return (*lowered.notes, *accelerator_notes(target, lowered.graph), *left)
 
 
 def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:
     if source.source.format == "tflite" and scheme_of(source, target, options) == "source":
         _refuse_changes(options)  # judged as it is: what is in the file goes to the device
-        io = "int8" if all(v.quant for v in source.inputs) else "float"
-        kept = Quantization("source", "source", None, None, io)
+        kept = Quantization("source", "source", None, None, io_of(source))
         return Lowered(None, source, source, kept)
     return frugally_ordered(lower(canonical(source, options.input_layout), target, options), target)
 

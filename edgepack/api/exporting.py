@@ -25,6 +25,7 @@ from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.profiles import Target, load_target
+from edgepack.quantize.options import INTEGER_SCHEMES
 from edgepack.report import Accuracy, FileInfo, Report, Requirement
 from edgepack.report.page import render_page
 from edgepack.validation.bundle import DeviceSamples, write_bundle
@@ -197,7 +198,7 @@ def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Ma
 
 
 def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
-    if lowered.real is None or lowered.quantization.scheme != "int8":
+    if lowered.real is None or lowered.quantization.scheme not in INTEGER_SCHEMES:
         return {}
     interface = lowered.interface
     pairs = (

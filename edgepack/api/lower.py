@@ -6,33 +6,40 @@ import dataclasses
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 import edgepack
 from edgepack.api.options import ExportOptions
+from edgepack.api.schemes import has_kernel, refuse_scheme, takes_weights
 from edgepack.calibrate.collect import collect
 from edgepack.data import Audit, Samples, load_samples
 from edgepack.errors import BadInput
-from edgepack.ir import Array, DType, Graph, Node, Value, row
+from edgepack.ir import Array, DType, Graph, Value
 from edgepack.passes.layout import choose_io, to_layout
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.manager import run_pass
 from edgepack.passes.pipeline import optimize
 from edgepack.passes.tflite.flatten import flatten_into_dense
-from edgepack.profiles import Target
-from edgepack.quantize.float_weights import halve_weights, quantize_dynamic
+from edgepack.profiles import Runtime, Target, load_runtime
+from edgepack.quantize.ends import unsigned_ends
+from edgepack.quantize.float_weights import (
+    TakesWeights,
+    halve_weights,
+    quantize_dynamic,
+    widen_weights,
+)
 from edgepack.quantize.integer import quantize_nearest
-from edgepack.quantize.options import INTEGER_SCHEMES, Precision, QuantizeOptions
-from edgepack.quantize.plan import HasKernel
+from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
 from edgepack.report import Quantization
 from edgepack.validation.interface import Interface, Side
 from edgepack.writers.tflite import write_tflite
-from edgepack.writers.tflite.names import builtins_of
 
 DEFAULT_SAMPLES = 100  # of calibration data, spread over all there is
 _NOISE_SAMPLES = 16
 _DEFAULT_SPAN = (-1.0, 1.0)
+_DYNAMIC = {"dynamic": DType.INT8, "dynamic4": DType.INT4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +101,25 @@ def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) ->
     if scheme == "source":
         samples, warnings = _measuring_samples(graph, options)
         return Lowered(None, lowered, lowered, _kept(lowered), samples, warnings=warnings)
+    refuse_scheme(scheme, target, lowered)
     if scheme in INTEGER_SCHEMES:
         return _integer(lowered, target, options, scheme)
     result, portable = lowered.copy(), graph.copy()
-    for each in (result, portable):
-        if scheme == "fp16":
-            halve_weights(each)
-        elif scheme == "dynamic":
-            quantize_dynamic(each, per_channel=not options.per_tensor)
+    runtimes: tuple[Target | Runtime, ...] = (target, load_runtime("onnxruntime"))
+    for each, runtime in zip((result, portable), runtimes, strict=True):
+        _narrow(each, partial(takes_weights, runtime), scheme, options)
     quantization = Quantization(scheme, "none", io="float")
     samples, warnings = _measuring_samples(graph, options)
     return Lowered(lowered, result, portable, quantization, samples, warnings=warnings)
+
+
+def _narrow(graph: Graph, takes: TakesWeights, scheme: str, options: ExportOptions) -> None:
+    """Carry out a scheme that leaves activations real, in place."""
+    widen_weights(graph, takes)
+    if scheme == "fp16":
+        halve_weights(graph)
+    elif scheme in _DYNAMIC:
+        quantize_dynamic(graph, _DYNAMIC[scheme], per_channel=not options.per_tensor, takes=takes)
 
 
 def tflite_file(graph: Graph) -> bytes:
@@ -128,10 +143,15 @@ def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:
 
 
 def _refuse_integer_io(scheme: str, io: str | None) -> None:
-    if io == "int8" and scheme in ("none", "dynamic", "fp16"):
+    if io in ("int8", "uint8") and scheme not in ("source", *INTEGER_SCHEMES):
         raise BadInput(
-            f"--io int8 contradicts --quantize {scheme}, which keeps inputs and outputs in float",
+            f"--io {io} contradicts --quantize {scheme}, which keeps inputs and outputs in float",
             hint="leave --io out, or choose --quantize int8",
+        )
+    if io == "uint8" and scheme == "int16x8":
+        raise BadInput(
+            "--io uint8 contradicts --quantize int16x8, whose inputs and outputs have 16 bits",
+            hint="choose --io int8 (int16 with this scheme) or --io float",
         )
 
 
@@ -143,8 +163,14 @@ def is_quantized(graph: Graph) -> bool:
 def _kept(graph: Graph) -> Quantization:
     weights = [v for v in graph.constants() if v.quant is not None]
     per_channel = any(v.quant.axis is not None for v in weights if v.quant)
-    io = "int8" if all(v.quant for v in graph.inputs) else "float"
-    return Quantization("source", "source", None, per_channel, io)
+    return Quantization("source", "source", None, per_channel, io_of(graph))
+
+
+def io_of(graph: Graph) -> str:
+    """What the model takes: the type of its integer inputs (int8, uint8, int16), else float."""
+    if not graph.inputs or not all(v.quant for v in graph.inputs):
+        return "float"
+    return str(graph.inputs[0].dtype)
 
 
 def _samples(graph: Graph, options: ExportOptions) -> Samples | None:
@@ -173,13 +199,15 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     seen = collect(real, data, threads=options.threads)
     wanted = _quantize_options(target, options, scheme)
     graph = real.copy()
-    plan = quantize_nearest(graph, seen, wanted, _has_kernel(target))
+    plan = quantize_nearest(graph, seen, wanted, has_kernel(target))
+    if (options.io or target.io) == "uint8":
+        unsigned_ends(graph)
     quantization = Quantization(
         scheme,
         "data-free" if samples is None else "calibration",
         None if samples is None else len(samples),
         wanted.per_channel,
-        "int8" if wanted.integer_io else "float",
+        io_of(graph),
     )
     warnings = (_guess_warning(options),) if audit is None else audit.warnings
     return Lowered(real, graph, graph, quantization, samples, plan.methods, warnings)
@@ -191,18 +219,8 @@ def _quantize_options(target: Target, options: ExportOptions, scheme: str) -> Qu
         per_channel=not options.per_tensor,
         method=options.range_method,
         correct_bias=options.calibration is not None,  # mean inputs of noise would be guesses
-        integer_io=(options.io or target.io) == "int8",
+        integer_io=(options.io or target.io) != "float",
     )
-
-
-def _has_kernel(target: Target) -> HasKernel:
-    def has_kernel(node: Node, precision: Precision) -> bool:
-        dtype = str(precision.activations)
-        if row(node.op).quant.weight is not None and precision.weights is DType.INT4:
-            dtype = "w4a8"
-        return all(target.supports(name, dtype) for name in builtins_of(node))
-
-    return has_kernel
 
 
 def _guess_warning(options: ExportOptions) -> str:

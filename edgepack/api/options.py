@@ -59,7 +59,7 @@ class ExportOptions:
     def __post_init__(self) -> None:
         _one_of("quantize", self.quantize, SCHEMES)
         _one_of("range_method", self.range_method, METHODS)
-        _one_of("io", self.io, (None, "int8", "float"))
+        _one_of("io", self.io, (None, "int8", "uint8", "float"))
         _one_of("input_layout", self.input_layout, (None, "nhwc", "nchw", "keep"))
         _at_least("samples", self.samples, 1)
         _at_least("threads", self.threads, 1)

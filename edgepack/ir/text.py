@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.ir.dtypes import DType
+from edgepack.ir.dtypes import Array, DType
 from edgepack.ir.graph import Graph
 from edgepack.ir.quant import QuantParams
 from edgepack.ir.value import Node, Value
@@ -129,11 +129,7 @@ class _Parser:
         else:
             rng = np.random.default_rng(zlib.crc32(name.encode()))
             real = rng.standard_normal(shape or tuple(arguments))
-            data = (
-                (real * 30).clip(-127, 127).astype(kind)
-                if dtype and dtype.is_integer
-                else real.astype(kind)
-            )
+            data = _whole(real, dtype) if dtype and dtype.is_integer else real.astype(kind)
         value = self.graph.constant(data, name)
         value.dtype = dtype or value.dtype
         return value
@@ -145,6 +141,12 @@ class _Parser:
         for value, name in zip(values, names, strict=True):
             value.name = name
         return values
+
+
+def _whole(real: Array, dtype: DType) -> Array:
+    """Normal numbers as whole ones of deviation 30, or half the largest where that is less."""
+    top = min(127, dtype.limits[1])
+    return (real * min(30, top / 2)).clip(-top, top).astype(dtype.numpy)
 
 
 class _NamedNumbers(ast.NodeTransformer):

@@ -41,14 +41,14 @@ def _is_stored_weight(node: Node, value: Value) -> bool:
 
 
 def is_hybrid(node: Node) -> bool:
-    """Whether real activations meet 8-bit weights that a hybrid kernel takes as they are."""
+    """Whether real activations meet narrow weights that a hybrid kernel takes as they are."""
     weights = node.optional(1)
     return (
         node.op in HYBRID
         and is_real(node)
         and node.input(0).dtype is DType.FLOAT32
         and weights is not None
-        and weights.dtype is DType.INT8
+        and weights.dtype in (DType.INT8, DType.INT4)
         and weights.quant is not None
         and not weights.quant.zero_point.any()
     )

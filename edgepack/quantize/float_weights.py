@@ -1,4 +1,4 @@
-"""Schemes whose activations stay real: dynamic-range int8 weights, and float16 weights.
+"""Schemes whose activations stay real: dynamic-range integer weights, and float16 weights.
 
 Both change only constants: the weight of a convolution, dense layer or matrix product becomes an
 integer constant with parameters, or a float16 constant behind a Dequantize node.
@@ -6,6 +6,7 @@ integer constant with parameters, or a float16 constant behind a Dequantize node
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -15,24 +16,78 @@ from edgepack.quantize.weights import quantize_weights, weight_params
 
 _SMALLEST: Final = 1024  # elements: below that, eight bits save less than the records they need
 
+TakesWeights = Callable[[Node, DType], bool]
 
-def quantize_dynamic(graph: Graph, *, per_channel: bool = True) -> int:
-    """Make large weights int8, in place; return how many. Activations are quantized at run time."""
-    twins: dict[tuple[int, int | None], Value] = {}
+
+def quantize_dynamic(
+    graph: Graph,
+    dtype: DType = DType.INT8,
+    *,
+    per_channel: bool = True,
+    takes: TakesWeights = lambda node, dtype: True,
+) -> int:
+    """Make large weights integers, in place; return how many. Activations become so at run time.
+
+    `takes` says whether the runtime multiplies real activations at a node with weights of a type:
+    int4 becomes int8 where it does not, and stays real where it takes neither.
+    """
+    twins: dict[tuple[int, int | None, DType], Value] = {}
     for node in graph.nodes:
         index = row(node.op).quant.weight
         weight = None if index is None else node.optional(index)
-        if weight is None or index is None or not _is_large_real(weight):
+        narrow = next((d for d in _narrowest(dtype) if takes(node, d)), None)
+        if weight is None or index is None or narrow is None or not _shrinks(weight, narrow):
             continue
-        # one scale for dense layers: every runtime's hybrid kernel takes it
-        axis = row(node.op).quant.axis if per_channel and node.op != "FullyConnected" else None
-        key = (id(weight), axis)
+        key = (id(weight), _axis(node, narrow, per_channel), narrow)
         if key not in twins:
-            params = weight_params(weight.const, DType.INT8, axis)
-            data = quantize_weights(weight.const, params, DType.INT8)
-            twins[key] = graph.constant(data, f"{weight.name}_int8", params)
+            params = weight_params(weight.real, narrow, key[1])
+            data = quantize_weights(weight.real, params, narrow)
+            twins[key] = graph.constant(data, f"{weight.name}_{narrow}", params)
+            twins[key].dtype = narrow
         node.set_input(index, twins[key])
     return len(twins)
+
+
+def widen_weights(graph: Graph, takes: TakesWeights) -> int:
+    """Make the source's integer weights real where `takes` says no, in place; return how many.
+
+    The same numbers: without such kernels the weights are what they stand for.
+    """
+    twins: dict[int, Value] = {}
+    for node in graph.nodes:
+        for index, value in enumerate(node.inputs):
+            if value is None or not _is_narrow(node, value) or takes(node, value.dtype):
+                continue
+            if id(value) not in twins:
+                twins[id(value)] = graph.constant(value.real, f"{value.name}_float32")
+            node.set_input(index, twins[id(value)])
+    return len(twins)
+
+
+def _narrowest(dtype: DType) -> tuple[DType, ...]:
+    return (DType.INT4, DType.INT8) if dtype is DType.INT4 else (dtype,)
+
+
+def _axis(node: Node, dtype: DType, per_channel: bool) -> int | None:
+    """Dense layers in 8 bits have one scale: every runtime's hybrid kernel takes it."""
+    one = node.op == "FullyConnected" and dtype is DType.INT8
+    return row(node.op).quant.axis if per_channel and not one else None
+
+
+def _is_narrow(node: Node, value: Value) -> bool:
+    """Whether `value` is an integer constant that stands for real numbers in real arithmetic."""
+    return (
+        value.is_const
+        and value.quant is not None
+        and node.op != "Dequantize"
+        and node.input(0).dtype is DType.FLOAT32
+    )
+
+
+def _shrinks(weight: Value, dtype: DType) -> bool:
+    """Whether a constant is large, and stored in more bits than `dtype` has."""
+    real = weight.dtype is DType.FLOAT32 or weight.quant is not None
+    return weight.is_const and real and weight.size >= _SMALLEST and weight.dtype.bits > dtype.bits
 
 
 def halve_weights(graph: Graph) -> int:

@@ -25,7 +25,7 @@ INTEGER_SCHEMES: Final[Mapping[str, Precision]] = {
     "int16x8": Precision(DType.INT16, DType.INT8),
     "w4a8": Precision(DType.INT8, DType.INT4),
 }
-SCHEMES: Final = ("auto", "none", *INTEGER_SCHEMES, "dynamic", "fp16")
+SCHEMES: Final = ("auto", "none", *INTEGER_SCHEMES, "dynamic", "dynamic4", "fp16")
 
 
 @dataclass(frozen=True, slots=True)

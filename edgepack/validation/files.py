@@ -67,7 +67,7 @@ def runs_in_micro(runtime: str | None, io: str | None) -> bool:
 
     `runtime` is the one whose arena was planned, `io` the type of inputs and outputs.
     """
-    return runtime == MICRO and io == "int8"
+    return runtime == MICRO and io not in (None, "float")
 
 
 def open_files(

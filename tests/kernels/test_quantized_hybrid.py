@@ -1,4 +1,4 @@
-"""Hybrid kernels: real activations, 8-bit weights, computed as LiteRT's reference kernels do."""
+"""Hybrid kernels: real activations, 8- or 4-bit weights, as LiteRT's reference kernels compute."""
 
 from __future__ import annotations
 
@@ -31,6 +31,24 @@ MORE = {
     "fullyconnected/rank_3_bias": (
         "x: float32[2, 3, 16] = input()\nw: int8[4, 16] @ q(0.01, 0) = random()\nb = random(4)\n"
         "y = FullyConnected(x, w, b)\noutput(y)"
+    ),
+    "conv2d/int4_per_tensor": (
+        "x: float32[2, 6, 6, 3] = input()\nw: int4[4, 3, 3, 3] @ q(0.05, 0) = random()\n"
+        "b = random(4)\ny = Conv2d(x, w, b, pad=((1, 1), (1, 1)))\noutput(y)"
+    ),
+    "conv2d/int4_per_channel": (
+        "x: float32[2, 6, 6, 3] = input()\n"
+        "w: int4[4, 3, 3, 3] @ q([0.05, 0.1, 0.03, 0.05], axis=0) = random()\n"
+        "y = Conv2d(x, w)\noutput(y)"
+    ),
+    "fullyconnected/int4_per_channel": (
+        "x: float32[3, 17] = input()\n"
+        "w: int4[4, 17] @ q([0.05, 0.1, 0.03, 0.05], axis=0) = random()\nb = random(4)\n"
+        "y = FullyConnected(x, w, b)\noutput(y)"
+    ),
+    "fullyconnected/int4_per_tensor": (
+        "x: float32[3, 17] = input()\nw: int4[4, 17] @ q(0.05, 0) = random()\n"
+        "y = FullyConnected(x, w)\noutput(y)"
     ),
 }
 TEXTS = {**{name: case.text for name, case in HYBRID_CASES.items()}, **MORE}

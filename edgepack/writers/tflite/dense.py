@@ -8,7 +8,7 @@ from edgepack.writers.tflite.convolution import activation
 
 
 def _is_hybrid(node: Node) -> bool:
-    return node.input(0).dtype is DType.FLOAT32 and node.input(1).dtype is DType.INT8
+    return node.input(0).dtype is DType.FLOAT32 and node.input(1).dtype in (DType.INT8, DType.INT4)
 
 
 @lowers("FullyConnected")
