@@ -25,7 +25,7 @@ def check(graph: Graph, after: str = "") -> None:
 
 
 def _check_nodes(graph: Graph) -> None:
-    made = {id(v) for v in graph.inputs}
+    made = set(graph.inputs)
     for node in graph.nodes:
         where = f"{node.op} {node.name}"
         if node.op not in OPS:
@@ -33,12 +33,12 @@ def _check_nodes(graph: Graph) -> None:
         for value in node.present_inputs:
             if node not in value.users:
                 raise InternalError(f"{value.name} does not know its user", at=where)
-            if not value.is_const and id(value) not in made:
+            if not value.is_const and value not in made:
                 raise InternalError(f"{value.name} is read before it is made", at=where)
         _check_inference(node, where)
-        made.update(id(v) for v in node.outputs)
+        made.update(node.outputs)
     for value in graph.outputs:
-        if id(value) not in made and not value.is_const:
+        if value not in made and not value.is_const:
             raise InternalError(f"output {value.name} is made by no node")
 
 

@@ -55,16 +55,16 @@ def lifetimes(
     nodes = list(graph.nodes if order is None else order)
     last = _last_uses(graph, nodes)
     storages: list[_Storage] = []
-    home: dict[int, _Storage] = {}
+    home: dict[Value, _Storage] = {}
 
     def place(value: Value, step: int, shared: _Storage | None) -> None:
-        end, kept = max(last.get(id(value), step), step), graph.is_output(value)
+        end, kept = max(last.get(value, step), step), graph.is_output(value)
         if shared is None:
             shared = _Storage([value], step, end, kept)
             storages.append(shared)
         else:
             shared.add(value, end, kept)
-        home[id(value)] = shared
+        home[value] = shared
 
     for value in graph.inputs:
         place(value, 0, None)
@@ -75,19 +75,19 @@ def lifetimes(
     return _collected(storages, len(nodes) + 1)
 
 
-def _last_uses(graph: Graph, nodes: Sequence[Node]) -> dict[int, int]:
-    last: dict[int, int] = {}
+def _last_uses(graph: Graph, nodes: Sequence[Node]) -> dict[Value, int]:
+    last: dict[Value, int] = {}
     for step, node in enumerate(nodes, start=1):
-        last.update((id(v), step) for v in node.present_inputs)
-    last.update((id(v), len(nodes)) for v in graph.outputs)
+        last.update(dict.fromkeys(node.present_inputs, step))
+    last.update(dict.fromkeys(graph.outputs, len(nodes)))
     return last
 
 
-def _shared_storage(node: Node, step: int, home: dict[int, _Storage]) -> _Storage | None:
+def _shared_storage(node: Node, step: int, home: dict[Value, _Storage]) -> _Storage | None:
     """The storage of an input that `node` may write its output to, if any."""
     out = node.output
     for value in node.present_inputs:
-        storage = home.get(id(value))
+        storage = home.get(value)
         if storage is None or value.nbytes != out.nbytes or value.dtype is not out.dtype:
             continue
         free = storage.last == step and not storage.kept

@@ -30,7 +30,7 @@ def _frugal_order(graph: Graph) -> list[Node]:
     nodes = graph.nodes
     position = {node: i for i, node in enumerate(nodes)}
     waiting = {node: _pending(node) for node in nodes}
-    readers = {id(v): len(v.users) + graph.is_output(v) for v in graph.values()}
+    readers = {v: len(v.users) + graph.is_output(v) for v in graph.values()}
     ready = [node for node in nodes if waiting[node] == 0]
     order: list[Node] = []
     while ready:
@@ -38,7 +38,7 @@ def _frugal_order(graph: Graph) -> list[Node]:
         ready.remove(node)
         order.append(node)
         for value in _distinct_inputs(node):
-            readers[id(value)] -= 1
+            readers[value] -= 1
         for user in dict.fromkeys(u for out in node.outputs for u in out.users):
             waiting[user] -= 1
             if waiting[user] == 0:
@@ -51,11 +51,11 @@ def _pending(node: Node) -> int:
 
 
 def _distinct_inputs(node: Node) -> list[Value]:
-    return list({id(v): v for v in node.present_inputs if not v.is_const}.values())
+    return list(dict.fromkeys(v for v in node.present_inputs if not v.is_const))
 
 
-def _added_bytes(node: Node, readers: dict[int, int]) -> int:
-    freed = sum(v.nbytes for v in _distinct_inputs(node) if readers[id(v)] == 1)
+def _added_bytes(node: Node, readers: dict[Value, int]) -> int:
+    freed = sum(v.nbytes for v in _distinct_inputs(node) if readers[v] == 1)
     return sum(v.nbytes for v in node.outputs) - freed
 
 

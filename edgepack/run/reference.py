@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from edgepack import kernels
 from edgepack.errors import BadData, Finding, Unsupported
-from edgepack.ir import Array, Graph, Node
+from edgepack.ir import Array, Graph, Node, Value
 from edgepack.run.base import TensorInfo
 
 
@@ -35,27 +35,27 @@ class ReferenceRuntime:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; see `Runtime.run`."""
-        env = {id(v): v.const for v in self.graph.constants()}
+        env = {v: v.const for v in self.graph.constants()}
         for value, array in zip(self.graph.inputs, inputs, strict=True):
             if array.shape != value.shape or array.dtype != value.dtype.numpy:
                 raise BadData(
                     f"input '{value.name}' takes {value.dtype}{list(value.shape)}, "
                     f"not {array.dtype}{list(array.shape)}"
                 )
-            env[id(value)] = array
+            env[value] = array
         last_reader = self._last_readers()
         for node in self.graph.nodes:
-            arrays = [None if v is None else env[id(v)] for v in node.inputs]
+            arrays = [None if v is None else env[v] for v in node.inputs]
             results = kernels.call(node, arrays, hybrid=self.hybrid)
-            env.update((id(v), array) for v, array in zip(node.outputs, results, strict=True))
+            env.update(zip(node.outputs, results, strict=True))
             for value in node.present_inputs:
-                if last_reader[id(value)] is node:
-                    env.pop(id(value), None)
-        return [env[id(v)] for v in self.graph.outputs]
+                if last_reader[value] is node:
+                    env.pop(value, None)
+        return [env[v] for v in self.graph.outputs]
 
-    def _last_readers(self) -> dict[int, Node | None]:
-        readers: dict[int, Node | None] = {}
+    def _last_readers(self) -> dict[Value, Node | None]:
+        readers: dict[Value, Node | None] = {}
         for node in self.graph.nodes:
-            readers.update((id(v), node) for v in node.present_inputs)
-        readers.update((id(v), None) for v in self.graph.outputs)
+            readers.update(dict.fromkeys(node.present_inputs, node))
+        readers.update(dict.fromkeys(self.graph.outputs))
         return readers

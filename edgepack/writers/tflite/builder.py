@@ -26,8 +26,7 @@ class TFLiteBuilder:
         self._s = fmt.schema()
         self._graph = graph
         self._tensors: list[Any] = []
-        self._index: dict[int, int] = {}
-        self._keep: list[Value] = []  # ids in _index stay valid while the values live
+        self._index: dict[Value, int] = {}
         self._buffers: list[Array | None] = [None]  # buffer 0 is the empty one, by the format
         self._alike: dict[tuple[int, bytes, bytes], list[int]] = {}
         self._codes: dict[tuple[str, int, str], int] = {}
@@ -87,11 +86,10 @@ class TFLiteBuilder:
 
     def tensor(self, value: Value) -> int:
         """The tensor index of `value`, added at first sight."""
-        if id(value) not in self._index:
-            self._index[id(value)] = len(self._tensors)
-            self._keep.append(value)
+        if value not in self._index:
+            self._index[value] = len(self._tensors)
             self._tensors.append(self._tensor(value))
-        return self._index[id(value)]
+        return self._index[value]
 
     # -- finishing ---------------------------------------------------------------------------------
 
