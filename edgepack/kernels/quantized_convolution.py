@@ -124,7 +124,7 @@ def resize_nearest(node: Node, x: Array) -> Array:
     return x[:, rows][:, :, nearest_indices(node, 1, x.shape[2])]
 
 
-def _places(node: Node, dim: int, size: int) -> tuple[fp.Ints, fp.Ints, fp.Ints]:
+def bilinear_places(node: Node, dim: int, size: int) -> tuple[fp.Ints, fp.Ints, fp.Ints]:
     """(lower index, upper index, distance from the lower in 1/1024) along a dimension."""
     out = node.attrs["size"][dim]
     step = ((size << 10) + out // 2) // out
@@ -150,8 +150,8 @@ def resize_bilinear(node: Node, x: Array) -> Array:
 @any_layout
 def _bilinear(node: Node, x: Array) -> Array:
     """With weights of 10 bits."""
-    top, bottom, down = _places(node, 0, x.shape[1])
-    left, right, along = _places(node, 1, x.shape[2])
+    top, bottom, down = bilinear_places(node, 0, x.shape[1])
+    left, right, along = bilinear_places(node, 1, x.shape[2])
     down, along = down[:, None, None], along[:, None]
     wide_x = x.astype(np.int64)
     rows = wide_x[:, top] * (1024 - down), wide_x[:, bottom] * down

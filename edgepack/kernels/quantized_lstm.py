@@ -17,8 +17,8 @@ from edgepack.kernels.quantized_activation import sigmoid16, tanh16
 from edgepack.kernels.quantized_scale import double, exact_matmul, offset, refuse, scale, zero
 from edgepack.kernels.registry import quantized
 
-_GATE_SCALE: Final = 2.0**-12
-_UNIT: Final = np.float32(2.0**-15)  # of what sigmoid and tanh give
+GATE_SCALE: Final = 2.0**-12
+UNIT: Final = np.float32(2.0**-15)  # of what sigmoid and tanh give
 _ABSENT: Final = (1, 5, 9, 10, 11, 16, 17, 20, 21, 22, 23)  # 1 and 5 must be there instead
 
 
@@ -28,7 +28,7 @@ def lstm(node: Node, *inputs: Array | None) -> Array:
 
     A step's four gates are those of `inputs` 1..4 (input), 5..8 (recurrent) and 12..15 (bias).
     """
-    _check(node)
+    check_lstm(node)
     x, h, c = _given(inputs, 0), _given(inputs, 18), _given(inputs, 19)
     steps = x if node.attrs["time_major"] else np.swapaxes(x, 0, 1)
     cell = c.astype(np.int64)
@@ -40,7 +40,8 @@ def lstm(node: Node, *inputs: Array | None) -> Array:
     return y if node.attrs["time_major"] else np.swapaxes(y, 0, 1)
 
 
-def _check(node: Node) -> None:
+def check_lstm(node: Node) -> None:
+    """Raise Unsupported for what the kernel lacks."""
     present = [node.optional(i) is not None for i in range(24)]
     if not (present[1] and present[5]) or any(present[i] for i in _ABSENT[2:]):
         raise refuse(node, "only LSTM without peepholes, projection, coupling or normalization")
@@ -50,7 +51,7 @@ def _check(node: Node) -> None:
 
 def _given(inputs: tuple[Array | None, ...], index: int) -> Array:
     array = inputs[index]
-    assert array is not None  # the shape rule and `_check` asked for it
+    assert array is not None  # the shape rule and `check_lstm` asked for it
     return array
 
 
@@ -61,12 +62,12 @@ def _step(
     sums = [_gate_sum(node, inputs, gate, step, h) for gate in range(4)]
     enter, forget, leave = (sigmoid16(sums[i], 3, 0) for i in (0, 1, 3))
     candidate = tanh16(sums[2], 3, 0)
-    kept = _product(forget, cell, (_UNIT, scale(cell_value)), cell_value)
-    added = _product(enter, candidate, (_UNIT, _UNIT), cell_value)
+    kept = _product(forget, cell, (UNIT, scale(cell_value)), cell_value)
+    added = _product(enter, candidate, (UNIT, UNIT), cell_value)
     cell = np.clip(kept + added, -(2**15), 2**15 - 1)
     cell = _clipped_cell(node, cell)
-    shown = _tanh_of_cell(cell_value, cell)
-    y = _product(shown, leave, (_UNIT, _UNIT), hidden)
+    shown = tanh_of_cell(cell_value, cell)
+    y = _product(shown, leave, (UNIT, UNIT), hidden)
     return y.astype(hidden.dtype.numpy), cell
 
 
@@ -87,7 +88,7 @@ def _matrix(
     filters = offset(node.input(weight), _given(inputs, weight))
     sums = exact_matmul(offset(value, x), filters.T)
     sums = sums if bias is None else sums + bias.astype(np.int64)
-    real = double(scale(value) * scale(node.input(weight))) / _GATE_SCALE
+    real = double(scale(value) * scale(node.input(weight))) / GATE_SCALE
     multiply = fp.multiply if value.dtype is DType.INT8 else fp.multiply_wide
     y = multiply(sums, *fp.quantize_multiplier(real))
     return np.asarray(np.clip(y, -(2**15), 2**15 - 1), np.int64)
@@ -101,14 +102,18 @@ def _product(a: Array, b: Any, scales: tuple[np.float32, np.float32], target: Va
 
 
 def _clipped_cell(node: Node, cell: fp.Ints) -> fp.Ints:
+    limit = cell_limit(node)
+    return cell if limit is None else np.asarray(np.clip(cell, -limit, limit), np.int64)
+
+
+def cell_limit(node: Node) -> int | None:
+    """The largest integer that `cell_clip` leaves the cell; None without one."""
     limit = node.attrs["cell_clip"]
-    if limit <= 0:
-        return cell
-    whole = int(min(limit / float(scale(node.input(19))), 32767.0))
-    return np.asarray(np.clip(cell, -whole, whole), np.int64)
+    return None if limit <= 0 else int(min(limit / float(scale(node.input(19))), 32767.0))
 
 
-def _tanh_of_cell(value: Value, cell: fp.Ints) -> Array:
+def tanh_of_cell(value: Value, cell: fp.Ints) -> Array:
+    """Tanh of the cell's integers, in units of 2**-15."""
     shift = 12 + round(float(np.log2(scale(value))))
     curve = partial(tanh16, cell)
     return curve(3, -shift) if shift < 0 else curve(3 << shift, 0)

@@ -17,15 +17,21 @@ def mean_or_sum(node: Node, x: Array) -> Array:
     """Sum over axes; for the mean the multiplier is divided by the count."""
     axes = tuple(node.attrs["axes"])
     count = math.prod(x.shape[a] for a in axes)
+    multiplier, shift = sum_multiplier(node, count)
+    total = x.astype(np.int64).sum(axis=axes, keepdims=node.attrs["keepdims"])
+    sums = fp.wrap32(total - zero(node.input(0)) * count)
+    y = fp.multiply(sums, multiplier, shift) + zero(node.output)
+    return np.asarray(saturate(node.output, y))
+
+
+def sum_multiplier(node: Node, count: int) -> tuple[int, int]:
+    """(multiplier, shift) of the sum of `count` elements, or of their mean."""
     real = double(scale(node.input(0))) / double(scale(node.output))
     multiplier, shift = (int(v) for v in fp.quantize_multiplier(real))
     if node.op == "ReduceMean":
         extra = min(count.bit_length() - 1, 32, 31 + shift)
         multiplier, shift = (multiplier << extra) // count, shift - extra
-    total = x.astype(np.int64).sum(axis=axes, keepdims=node.attrs["keepdims"])
-    sums = fp.wrap32(total - zero(node.input(0)) * count)
-    y = fp.multiply(sums, multiplier, shift) + zero(node.output)
-    return np.asarray(saturate(node.output, y))
+    return multiplier, shift
 
 
 # -- conversions -----------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from edgepack.kernels.quantized_activation import interpolate16, table16
 from edgepack.kernels.quantized_scale import double, offset, saturate, scale
 from edgepack.kernels.registry import quantized
 
-_DIFF_BITS: Final = 5  # integer bits of a scaled difference to the maximum
-_SUM_BITS: Final = 12  # integer bits of the sum of exponentials
+DIFF_BITS: Final = 5  # integer bits of a scaled difference to the maximum
+SUM_BITS: Final = 12  # integer bits of the sum of exponentials
 
 
 def _last_axis(node: Node, x: Array) -> Array:
@@ -26,11 +26,11 @@ def _restored(node: Node, y: Array) -> Array:
     return np.moveaxis(y, -1, node.attrs.get("axis", -1))
 
 
-def _difference_scaling(node: Node, beta: float) -> tuple[fp.Ints, int, int]:
+def difference_scaling(node: Node, beta: float) -> tuple[fp.Ints, int, int]:
     """(multiplier, shift, smallest difference that counts) of differences to the maximum."""
-    real = min(beta * float(scale(node.input(0))) * 2.0 ** (31 - _DIFF_BITS), 2.0**31 - 1)
+    real = min(beta * float(scale(node.input(0))) * 2.0 ** (31 - DIFF_BITS), 2.0**31 - 1)
     multiplier, shift = fp.quantize_multiplier(real)
-    radius = int((2**_DIFF_BITS - 1) * 2.0 ** (31 - _DIFF_BITS) / 2.0 ** int(shift))
+    radius = int((2**DIFF_BITS - 1) * 2.0 ** (31 - DIFF_BITS) / 2.0 ** int(shift))
     return multiplier, int(shift), -radius
 
 
@@ -41,12 +41,12 @@ def softmax(node: Node, x: Array) -> Array:
     difference = rows - rows.max(axis=-1, keepdims=True)
     if node.input(0).dtype is DType.INT16:
         return _restored(node, _softmax16(node, difference))
-    multiplier, shift, smallest = _difference_scaling(node, node.attrs["beta"])
+    multiplier, shift, smallest = difference_scaling(node, node.attrs["beta"])
     counts = difference >= smallest
     scaled = fp.doubling_high_mul(np.where(counts, difference, 0) << shift, multiplier)
-    e = np.where(counts, fp.exp_negative(scaled, _DIFF_BITS), 0)
-    total = np.where(counts, fp.rescale(e, -_SUM_BITS), 0).sum(axis=-1, keepdims=True)
-    inverse, over = fp.reciprocal(total, _SUM_BITS)
+    e = np.where(counts, fp.exp_negative(scaled, DIFF_BITS), 0)
+    total = np.where(counts, fp.rescale(e, -SUM_BITS), 0).sum(axis=-1, keepdims=True)
+    inverse, over = fp.reciprocal(total, SUM_BITS)
     exponent = over + 31 - node.output.dtype.bits
     low = node.output.dtype.limits[0]
     y = np.where(counts, fp.rounding_shift(fp.doubling_high_mul(inverse, e), exponent), 0) + low
@@ -54,7 +54,7 @@ def softmax(node: Node, x: Array) -> Array:
 
 
 @cache
-def _tables16() -> tuple[fp.Ints, fp.Ints]:
+def tables16() -> tuple[fp.Ints, fp.Ints]:
     """exp over [-10, 0] and 1 / (1 + x) over [0, 1], in 16 bits each."""
     one, span = np.float32(1), np.float32(65535)
     ends = np.array([-(2**15), 2**15 - 1], np.float32)
@@ -65,7 +65,7 @@ def _tables16() -> tuple[fp.Ints, fp.Ints]:
 
 
 def _softmax16(node: Node, difference: fp.Ints) -> Array:
-    exp_table, inverse_table = _tables16()
+    exp_table, inverse_table = tables16()
     real = double(scale(node.input(0))) * float(np.float32(node.attrs["beta"])) / (10.0 / 65535.0)
     scaled = fp.multiply(difference, *fp.quantize_multiplier(real))
     e = interpolate16(np.clip(scaled + 32767, -32768, 32767), exp_table).astype(np.int64)
@@ -84,15 +84,15 @@ def log_softmax(node: Node, x: Array) -> Array:
     """The scaled differences less the logarithm of the sum of their exponentials."""
     rows = _last_axis(node, x)
     difference = rows - rows.max(axis=-1, keepdims=True)
-    multiplier, shift, smallest = _difference_scaling(node, 1.0)
+    multiplier, shift, smallest = difference_scaling(node, 1.0)
     counts = difference >= smallest
     scaled = fp.multiply(np.where(counts, difference, 0), multiplier, shift)
-    e = fp.rescale(fp.exp_negative(scaled, _DIFF_BITS), -_SUM_BITS)
+    e = fp.rescale(fp.exp_negative(scaled, DIFF_BITS), -SUM_BITS)
     total = np.where(counts, e, 0).sum(axis=-1, keepdims=True)
-    log = fp.log_from_one(total, _SUM_BITS, _DIFF_BITS)
+    log = fp.log_from_one(total, SUM_BITS, DIFF_BITS)
     back = fp.quantize_multiplier(2.0 ** (31 - shift) / float(multiplier))
     least = np.maximum(smallest - 1, fp.multiply(log + fp.INT32_MIN, *back))
-    y = fp.rounding_shift(scaled - log, 31 - _DIFF_BITS - 4) + node.output.dtype.limits[1]
+    y = fp.rounding_shift(scaled - log, 31 - DIFF_BITS - 4) + node.output.dtype.limits[1]
     y = np.where(difference > least, y, node.output.dtype.limits[0])
     return _restored(node, saturate(node.output, y))
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from edgepack.errors import InternalError
-from edgepack.ir import Array, Node, QuantParams, Value
+from edgepack.ir import Array, DType, Node, QuantParams, Value
 from edgepack.writers.onnx.activation import emit_activated
 from edgepack.writers.onnx.builder import OnnxBuilder, lowers, need
+from edgepack.writers.onnx.integer_convolution import emit_integer_convolution
 
 
 def need_nchw(node: Node) -> None:
@@ -51,8 +52,13 @@ def conv(node: Node, out: OnnxBuilder) -> None:
     """Conv."""
     need_nchw(node)
     w = node.input(1)
-    weights = _turned(out, w, (0, w.rank - 1, *range(1, w.rank - 1)))
+    perm = (0, w.rank - 1, *range(1, w.rank - 1))
     attrs = {**_convolution(node), "kernel_shape": list(w.shape[1:-1])}
+    if node.output.dtype is DType.INT32:
+        groups = node.attrs["groups"]
+        emit_integer_convolution(node, out, w.const.transpose(perm), groups, attrs)
+        return
+    weights = _turned(out, w, perm)
     emit_activated(
         node, out, "Conv", _inputs(node, out, weights), group=node.attrs["groups"], **attrs
     )
@@ -63,9 +69,12 @@ def depthwise(node: Node, out: OnnxBuilder) -> None:
     """Conv with a group for each channel."""
     need_nchw(node)
     w = node.input(1)
-    weights = _turned(out, w, (3, 0, 1, 2))
     attrs = {**_convolution(node), "kernel_shape": list(w.shape[1:3])}
     channels = node.input(0).shape[1]
+    if node.output.dtype is DType.INT32:
+        emit_integer_convolution(node, out, w.const.transpose(3, 0, 1, 2), channels, attrs)
+        return
+    weights = _turned(out, w, (3, 0, 1, 2))
     emit_activated(node, out, "Conv", _inputs(node, out, weights), group=channels, **attrs)
 
 

@@ -1,0 +1,179 @@
+"""Spelled-out integers: ONNX Runtime's bits are the reference kernels', operator by operator."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from edgepack.calibrate.collect import collect
+from edgepack.errors import Unsupported
+from edgepack.ir import Array, Graph
+from edgepack.ir.text import parse
+from edgepack.kernels.registry import QUANTIZED
+from edgepack.passes.legalize_onnx import legalize_onnx
+from edgepack.passes.legalize_tflite import legalize_tflite
+from edgepack.passes.onnx_exact import spell_exactly
+from edgepack.passes.onnx_exact.ints import Ints, from_value
+from edgepack.passes.onnx_exact.spelling import SPELLINGS
+from edgepack.quantize.integer import quantize_nearest
+from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
+from edgepack.run.ort import OrtRuntime
+from edgepack.run.reference import ReferenceRuntime
+from edgepack.writers.onnx import write_onnx
+from tests.quantized_op_cases import QUANTIZED_CASES
+
+
+def spelled(graph: Graph) -> Graph:
+    exact = graph.copy()
+    spell_exactly(exact)
+    return exact
+
+
+def exact_file(graph: Graph) -> bytes:
+    exact = spelled(graph)
+    legalize_onnx(exact)
+    return write_onnx(exact)
+
+
+def assert_same_bits(got: list[Array], want: list[Array]) -> None:
+    for g, w in zip(got, want, strict=True):
+        assert (g.shape, g.dtype) == (w.shape, w.dtype)
+        np.testing.assert_array_equal(g, w)
+
+
+def extremes(graph: Graph) -> list[list[Array]]:
+    """All inputs at the lowest, and at the highest integers."""
+    ends = [v.dtype.limits if v.dtype.is_integer else (0, 1) for v in graph.inputs]
+    return [
+        [np.full(v.shape, end[i], v.dtype.numpy) for v, end in zip(graph.inputs, ends, strict=True)]
+        for i in range(2)
+    ]
+
+
+@pytest.mark.parametrize("name", QUANTIZED_CASES)
+def test_the_bits_of_the_kernel(name: str) -> None:
+    case = QUANTIZED_CASES[name]
+    graph = case.graph()
+    data = exact_file(graph)
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+    reference, exact = ReferenceRuntime(graph), OrtRuntime(data)
+    inputs = [case.inputs(seed) for seed in range(3)]
+    inputs += [] if case.feed else extremes(graph)
+    for arrays in inputs:
+        assert_same_bits(exact.run(arrays), reference.run(arrays))
+
+
+@pytest.mark.parametrize("name", QUANTIZED_CASES)
+def test_nothing_quantized_and_no_float_layer_is_left(name: str) -> None:
+    graph = spelled(QUANTIZED_CASES[name].graph())
+    assert all(v.quant is None for v in graph.values())
+    legalize_onnx(graph)
+    kinds = {node.op_type for node in onnx.load_from_string(write_onnx(graph)).graph.node}
+    assert not kinds & {"Conv", "Gemm", "QuantizeLinear", "DequantizeLinear", "Softmax"}
+
+
+def test_every_quantized_kernel_is_spelled() -> None:
+    assert set(SPELLINGS) == set(QUANTIZED)
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", QUANTIZED_CASES)
+def test_numbers_keep_within_their_limits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decides which clamps and wraps are left out is true of every value that is made."""
+    made: list[Ints] = []
+    plain = Ints.__post_init__
+
+    def remember(self: Ints) -> None:
+        plain(self)
+        made.append(self)
+
+    monkeypatch.setattr(Ints, "__post_init__", remember)
+    case = QUANTIZED_CASES[name]
+    graph = spelled(case.graph())
+    alive = {id(v) for v in graph.values()}
+    limits = [n for n in made if id(n.value) in alive and not n.value.is_const]
+    graph.outputs = [n.value for n in limits]
+    for arrays in [case.inputs(0)] + ([] if case.feed else extremes(graph)):
+        for numbers, array in zip(limits, ReferenceRuntime(graph).run(arrays), strict=True):
+            within = numbers.low <= array.min() and array.max() <= numbers.high
+            assert within or _is_chosen_away(numbers), numbers
+
+
+def _is_chosen_away(numbers: Ints) -> bool:
+    """A Where takes other elements instead of those beyond the limits."""
+    return any(user.op == "Where" for user in numbers.value.users)
+
+
+@pytest.mark.parametrize("bits", [8, 31, 32, 33, 40, 62])
+def test_clamps_and_comparisons_of_wide_numbers(bits: int) -> None:
+    """ONNX Runtime's own Clip, Min and Max of int64 are wrong from 33 bits on (x86, 1.31)."""
+    graph = parse("x: int64[64, 67] = input()\ny: int64[64, 67] = input()\noutput(x)")
+    x, y = (from_value(graph, v).within(-(2**bits), 2**bits - 1) for v in graph.inputs)
+    graph.outputs = [v.value for v in (x.clipped(-100, 1000), x.maximum(y), x.minimum(y))]
+    rng = np.random.default_rng(bits)
+    a, b = (rng.integers(-(2**bits), 2**bits, (64, 67)) for _ in range(2))
+    got = OrtRuntime(write_onnx(graph)).run([a, b])
+    assert_same_bits(got, [a.clip(-100, 1000), np.maximum(a, b), np.minimum(a, b)])
+
+
+# -- whole networks --------------------------------------------------------------------------------
+
+NETWORK = """
+x: float32[1, 12, 12, 3] = input()
+w1 = random(8, 3, 3, 3)
+b1 = random(8)
+c1 = Conv2d(x, w1, b1, stride=(2, 2), pad=((0, 1), (0, 1)), activation="relu")
+w2 = random(1, 3, 3, 8)
+c2 = DepthwiseConv2d(c1, w2, b1, pad=((1, 1), (1, 1)), activation="relu6")
+w3 = random(8, 1, 1, 8)
+c3 = Conv2d(c2, w3, b1)
+s = Add(c3, c1, activation="relu")
+g = ReduceMean(s, axes=(1, 2), keepdims=True)
+w5 = random(8, 1, 1, 8)
+k = Conv2d(g, w5)
+gate = Sigmoid(k)
+m = Mul(s, gate)
+p = MaxPool2d(m, kernel=(2, 2), stride=(2, 2))
+f = Reshape(p, shape=(1, 72))
+w4 = random(10, 72)
+d = FullyConnected(f, w4)
+y = Softmax(d)
+output(y)
+"""
+
+
+@pytest.mark.parametrize("scheme", INTEGER_SCHEMES)
+def test_a_network_in_every_scheme(scheme: str) -> None:
+    graph = parse(NETWORK)
+    rng = np.random.default_rng(0)
+    inputs = [rng.standard_normal((1, 12, 12, 3)).astype(np.float32) for _ in range(24)]
+    legalize_tflite(graph)
+    seen = collect(graph, [[x] for x in inputs])
+    quantize_nearest(graph, seen, QuantizeOptions(precision=INTEGER_SCHEMES[scheme]))
+    reference, exact = ReferenceRuntime(graph), OrtRuntime(exact_file(graph))
+    (x,) = graph.inputs
+    for array in inputs:
+        fed = [array if x.quant is None else x.quant.quantize(array, x.dtype)]
+        assert_same_bits(exact.run(fed), reference.run(fed))
+
+
+def test_real_operators_stay_as_they_are() -> None:
+    graph = parse(
+        "x: float32[2, 5] = input()\ne = Erf(x)\nq: q(0.01, 3) = Quantize(e, to='int8')\n"
+        "r: q(0.01, 3) = Relu6(q)\ny = Dequantize(r)\nz = Erf(y)\noutput(z)"
+    )
+    assert [n.op for n in spelled(graph).nodes].count("Erf") == 2
+
+
+def test_all_that_cannot_be_spelled_is_listed() -> None:
+    graph = parse(
+        "x: int8[1, 4, 4, 2] @ q(0.1, 3) = input()\nw: int8[3, 1, 1, 2] @ q(0.1, 0) = input()\n"
+        "v: int8[5, 3] @ q(0.1, 0) = input()\nc: q(0.1, 3) = Conv2d(x, w)\n"
+        "y: q(0.1, 3) = FullyConnected(c, v)\noutput(y)"
+    )
+    with pytest.raises(Unsupported) as caught:
+        spell_exactly(graph)
+    assert [f.op for f in caught.value.findings] == ["Conv2d", "FullyConnected"]
