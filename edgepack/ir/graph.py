@@ -22,8 +22,7 @@ class Source:
 
     `input_perms[name]` is the transpose that takes an input of the *file* to the input of the graph
     (NCHW to NHWC is (0, 2, 3, 1)); inputs that were not touched are absent. `output_perms[name]`
-    likewise takes an output of the file to the output of the graph. `quantization` is what the file
-    already had: "none", "int8", "uint8", "int16x8", "dynamic" (integer weights) or "fp16".
+    likewise takes an output of the file to the output of the graph.
     """
 
     path: str = ""
@@ -31,7 +30,6 @@ class Source:
     sha256: str = ""
     input_perms: dict[str, Perm] = field(default_factory=dict)
     output_perms: dict[str, Perm] = field(default_factory=dict)
-    quantization: str = "none"
 
 
 class Graph:
@@ -228,7 +226,7 @@ def _copy(graph: Graph, memo: dict[int, Value]) -> Graph:
     source = graph.source
     new.source = Source(
         source.path, source.format, source.sha256,
-        dict(source.input_perms), dict(source.output_perms), source.quantization,
+        dict(source.input_perms), dict(source.output_perms),
     )  # fmt: skip
     new.inputs = [twin(v) for v in graph.inputs]
     for node in graph.nodes:

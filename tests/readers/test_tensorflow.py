@@ -365,10 +365,10 @@ def test_an_open_dimension_needs_a_shape():
     with quiet_tensorflow():
         x = keras.Input((None, 4), name="x")
         model = keras.Model(x, layers.Conv1D(2, 3)(x))
-    with pytest.raises(BadInput, match=r"the shape of input 'x' is \(None, None, 4\)"):
+    with pytest.raises(BadInput, match="input 'x' has unknown dimensions: number 1"):
         read_keras_model(model)
     assert read_keras_model(model, ReadOptions({"x": (1, 9, 4)})).outputs[0].shape == (1, 7, 2)
-    with pytest.raises(BadInput, match="no input called y"):
+    with pytest.raises(BadInput, match="names 'y'"):
         read_keras_model(model, ReadOptions({"y": (1, 9, 4)}))
 
 

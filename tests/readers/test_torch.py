@@ -355,13 +355,39 @@ def test_what_is_no_model():
         read_torch({"weight": torch.zeros(1)})
 
 
+class Returning(torch.nn.Module):
+    """Returns something beside a tensor."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def forward(self, x):
+        return x + 1, x.shape[0] if self.what == "size" else self.what
+
+
+@pytest.mark.parametrize("what", [7, 2.5, True, "a", "size"])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_number_is_no_output(what, dynamic):
+    shapes = {"x": {0: torch.export.Dim("n", min=2, max=9)}} if dynamic else None
+    program = torch.export.export(Returning(what), (torch.zeros(3, 4),), dynamic_shapes=shapes)
+    with pytest.raises(BadModel, match="which is no tensor"):
+        read_torch(program)
+
+
+def test_none_is_left_out_of_the_outputs(tmp_path):
+    program = torch.export.export(Returning(None), (torch.zeros(3, 4),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    assert [v.shape for v in read_torch(tmp_path / "net.pt2").outputs] == [(3, 4)]
+
+
 def test_a_shape_is_needed():
     with pytest.raises(BadInput, match="--input-shape"):
         read_torch(torch.nn.Linear(2, 2))
 
 
 def test_unknown_input_name():
-    with pytest.raises(BadInput, match="no input called image"):
+    with pytest.raises(BadInput, match="names 'image'"):
         read_torch(torch.nn.Linear(2, 2), ReadOptions({"image": (1, 2)}))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from edgepack.errors import BadModel
 from edgepack.ir import Array
+from edgepack.readers.shapes import Dim
 
 
 def decode(node: Any, outer: Mapping[str, Any], array_of: Callable[[Any], Array]) -> dict[str, Any]:
@@ -41,66 +41,16 @@ def _decode(proto: Any, array_of: Callable[[Any], Array]) -> Any:
     return plain[proto.type]() if proto.type in plain else None
 
 
-def static_shape(type_proto: Any) -> tuple[int, ...] | None:
-    """The shape of a declared tensor when every dimension is a number."""
+def declared_dims(type_proto: Any) -> list[Dim] | None:
+    """The dimensions of a declared tensor as numbers, names or None; None without a shape."""
     tensor = type_proto.tensor_type
-    if not tensor.HasField("shape"):
-        return None
-    if not all(d.HasField("dim_value") for d in tensor.shape.dim):
-        return None
-    return tuple(d.dim_value for d in tensor.shape.dim)
+    return [_dim(d) for d in tensor.shape.dim] if tensor.HasField("shape") else None
 
 
-def input_shape(info: Any, asked: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The static shape of a graph input: the asked one, or the declared one with batch 1.
-
-    Raises BadModel when dimensions remain unknown or the asked shape contradicts the file.
-    """
-    tensor = info.type.tensor_type
-    declared = list(tensor.shape.dim) if tensor.HasField("shape") else None
-    if asked is not None:
-        return _asked_shape(info.name, declared, asked)
-    if declared is None:
-        raise BadModel(
-            f"input '{info.name}' has no shape",
-            hint=f"give it: --input-shape {info.name}:1,3,224,224",
-        )
-    sizes = [
-        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in declared
-    ]
-    if sizes and sizes[0] is None:
-        sizes[0] = 1
-    if any(s is None for s in sizes):
-        unknown = [
-            d.dim_param or f"number {i}"
-            for i, (d, s) in enumerate(zip(declared, sizes, strict=True))
-            if s is None
-        ]
-        example = ",".join("?" if s is None else str(s) for s in sizes)
-        raise BadModel(
-            f"input '{info.name}' has unknown dimensions: {', '.join(unknown)}",
-            hint=f"fix them: --input-shape {info.name}:{example} with numbers for the ?",
-        )
-    return tuple(s for s in sizes if s is not None)
-
-
-def _asked_shape(name: str, declared: list[Any] | None, asked: tuple[int, ...]) -> tuple[int, ...]:
-    if min(asked, default=1) < 1:
-        raise BadModel(f"--input-shape {list(asked)} of input '{name}' has a dimension below 1")
-    if declared is None:
-        return tuple(asked)
-    sizes = [d.dim_value if d.HasField("dim_value") else None for d in declared]
-    # A batch of one in the file may be changed; any other fixed dimension is part of the model.
-    clash = any(
-        s is not None and s != a and i > 0
-        for i, (s, a) in enumerate(zip(sizes, asked, strict=False))
-    )
-    if len(sizes) != len(asked) or clash:
-        shape = ",".join("?" if s is None else str(s) for s in sizes)
-        raise BadModel(
-            f"--input-shape {list(asked)} does not suit input '{name}', which is [{shape}]"
-        )
-    return tuple(asked)
+def _dim(dim: Any) -> Dim:
+    if dim.HasField("dim_value") and dim.dim_value >= 0:
+        return int(dim.dim_value)
+    return dim.dim_param or None
 
 
 def type_name(type_proto: Any) -> str:

@@ -30,6 +30,7 @@ from edgepack.readers.onnx.model import (
 from edgepack.readers.onnx.reasons import why_not
 from edgepack.readers.onnx.registry import READS, key
 from edgepack.readers.options import ReadOptions
+from edgepack.readers.shapes import input_shapes
 
 DEEPEST_CALL = 64
 
@@ -122,23 +123,17 @@ class _Reader:
         if proto.sparse_initializer:
             raise BadModel("the model has sparse initializers", hint="store them densely")
         for info in [*proto.value_info, *proto.output]:
-            shape = attributes.static_shape(info.type)
-            if shape is not None:
-                scope.declared[info.name] = shape
+            dims = attributes.declared_dims(info.type)
+            if dims is not None and all(isinstance(d, int) for d in dims):
+                scope.declared[info.name] = tuple(d for d in dims if isinstance(d, int))
 
     def _inputs(self, proto: Any, scope: _Scope, options: ReadOptions) -> None:
         free = [i for i in proto.input if i.name not in scope.tensors]
-        shapes = dict(options.input_shapes)
-        if "" in shapes and len(free) == 1:
-            shapes[free[0].name] = shapes.pop("")
-        unknown = sorted(set(shapes) - {i.name for i in free})
-        if unknown:
-            names = ", ".join(i.name for i in free)
-            raise BadModel(f"--input-shape names {unknown[0]!r}; the inputs are {names}")
+        declared = {i.name: attributes.declared_dims(i.type) for i in free}
+        shapes = input_shapes(declared, options, fixed=True)
         for info in free:
-            shape = attributes.input_shape(info, shapes.get(info.name))
             dtype = _input_dtype(info)
-            scope.values[info.name] = self.graph.add_input(info.name, shape, dtype)
+            scope.values[info.name] = self.graph.add_input(info.name, shapes[info.name], dtype)
 
     def _outputs(self, names: list[str], scope: _Scope) -> None:
         for name in names:

@@ -11,9 +11,9 @@ from typing import Any
 from edgepack.errors import BadInput, BadModel
 from edgepack.ir import DType, Graph
 from edgepack.readers.options import ReadOptions
+from edgepack.readers.shapes import input_shapes
 from edgepack.readers.tensorflow.call import Const, Item, dtype_name, normal
 from edgepack.readers.tensorflow.graphdef import Interpreter
-from edgepack.readers.tensorflow.inputs import static_shape
 from edgepack.readers.tensorflow.keras_files import load_keras
 from edgepack.readers.tensorflow.layer_names import scopes_of
 from edgepack.readers.tensorflow.recurrent import marked_layers
@@ -87,13 +87,14 @@ def _model_graph(model: Any, options: ReadOptions, name: str) -> Graph:
             hint="build it: call it once, or begin with keras.Input(shape)",
         )
     names = [str(x.name).split(":")[0] for x in inputs]
-    shapes = [static_shape(n, x.shape, options, names) for n, x in zip(names, inputs, strict=True)]
-    concrete = _traced(model, shapes, [x.dtype for x in inputs])
+    declared = {n: x.shape for n, x in zip(names, inputs, strict=True)}
+    shapes = input_shapes(declared, options)
+    concrete = _traced(model, [shapes[n] for n in names], [x.dtype for x in inputs])
     graph = Graph(name)
     feeds: dict[str, Item] = _captures(concrete)
     placeholders = [t.name.split(":")[0] for t in concrete.inputs[: len(inputs)]]
-    for place, label, shape, x in zip(placeholders, names, shapes, inputs, strict=True):
-        feeds[place] = graph.add_input(label, shape, DType(dtype_name(str(x.dtype))))
+    for place, label, x in zip(placeholders, names, inputs, strict=True):
+        feeds[place] = graph.add_input(label, shapes[label], DType(dtype_name(str(x.dtype))))
     definition = concrete.graph.as_graph_def()
     readable = _readable(model, definition)
     interpreter = Interpreter(graph, list(definition.library.function), _no_variable, readable)

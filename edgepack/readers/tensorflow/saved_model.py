@@ -13,10 +13,10 @@ from typing import Any
 from edgepack.errors import BadInput, BadModel
 from edgepack.ir import DType, Graph
 from edgepack.readers.options import ReadOptions
+from edgepack.readers.shapes import Dim, input_shapes
 from edgepack.readers.tensorflow.attributes import type_name
 from edgepack.readers.tensorflow.call import Const, Item, dtype_name, normal
 from edgepack.readers.tensorflow.graphdef import Interpreter
-from edgepack.readers.tensorflow.inputs import static_shape
 
 
 def saved_model_graph(path: Path, options: ReadOptions) -> Graph:
@@ -26,14 +26,11 @@ def saved_model_graph(path: Path, options: ReadOptions) -> Graph:
     graph = Graph(path.resolve().name)
     interpreter = Interpreter(graph, list(meta.graph_def.library.function), _variables(path, meta))
     feeds: dict[str, Item] = {}
-    keys = sorted(signature.inputs)
-    for key in keys:
+    declared = {key: _dims(signature.inputs[key]) for key in sorted(signature.inputs)}
+    for key, shape in input_shapes(declared, options).items():
         info = signature.inputs[key]
-        shape = None if info.tensor_shape.unknown_rank else [d.size for d in info.tensor_shape.dim]
         dtype = DType(dtype_name(type_name(info.dtype)))
-        feeds[info.name.split(":")[0]] = graph.add_input(
-            key, static_shape(key, shape, options, keys), dtype
-        )
+        feeds[info.name.split(":")[0]] = graph.add_input(key, shape, dtype)
     names = sorted(signature.outputs)
     refs = [signature.outputs[name].name for name in names]
     results = interpreter.run(list(meta.graph_def.node), feeds, refs)
@@ -45,6 +42,13 @@ def saved_model_graph(path: Path, options: ReadOptions) -> Graph:
         if value.producer is not None:
             value.name = graph.fresh(name)
     return graph
+
+
+def _dims(info: Any) -> list[Dim] | None:
+    """The declared dimensions of a tensor; -1 is an open one."""
+    if info.tensor_shape.unknown_rank:
+        return None
+    return [None if d.size < 0 else int(d.size) for d in info.tensor_shape.dim]
 
 
 def _meta_graph(path: Path) -> Any:

@@ -10,9 +10,10 @@ import numpy as np
 
 from edgepack import kernels
 from edgepack.errors import BadModel, EdgepackError, Finding, InternalError, Unsupported
-from edgepack.ir import DType, Graph, Node, Source, Value
+from edgepack.ir import DType, Graph, Node, Value
 from edgepack.ir.check import check
 from edgepack.readers.options import ReadOptions
+from edgepack.readers.shapes import Dim, input_shapes
 from edgepack.readers.tflite import rows  # noqa: F401 (register)
 from edgepack.readers.tflite.records import Model, Operator, Tensor, parse
 from edgepack.readers.tflite.registry import ROWS, OpView
@@ -69,7 +70,6 @@ class Reading:
             raise Unsupported("this model has operators that cannot be read", self._findings)
         outputs = [self.value(i, "the model's output") for i in self.model.outputs]
         self.graph.outputs = [*outputs, *self.states.written()]
-        self.graph.source = Source(quantization=_scheme(self.graph, self.model))
         try:
             check(self.graph)
         except InternalError as problem:
@@ -107,35 +107,17 @@ class Reading:
         return value
 
     def _inputs(self) -> None:
-        known = dict.fromkeys(self.tensor(i).name for i in self.model.inputs)
-        for name in self.options.input_shapes:
-            if name not in known and not (name == "" and len(known) == 1):
-                raise BadModel(
-                    f"the model has no input {name!r}", hint=f"its inputs: {', '.join(known)}"
-                )
+        tensors = [self.tensor(i) for i in self.model.inputs]
+        shapes = input_shapes({t.name: _dims(t) for t in tensors}, self.options)
         for index in self.model.inputs:
             tensor = self.tensor(index)
             if tensor.dtype is None or index in self._values:
                 raise BadModel(f"the input {tensor.name} is {tensor.type_name.lower()} or repeated")
-            shape = self._input_shape(tensor)
+            shape = shapes[tensor.name]
             self.resized |= shape != tensor.shape
             value = self.graph.add_input(tensor.name, shape, tensor.dtype)
             value.quant = tensor.quant
             self._values[index] = value
-
-    def _input_shape(self, tensor: Tensor) -> tuple[int, ...]:
-        given = self.options.input_shapes
-        chosen = given.get(tensor.name, given.get("") if len(self.model.inputs) == 1 else None)
-        if chosen is not None:
-            if len(chosen) != len(tensor.shape) or any(d < 1 for d in chosen):
-                raise BadModel(f"{list(chosen)} does not suit {tensor.name}{list(tensor.shape)}")
-            return tuple(chosen)
-        if -1 in tensor.signature[1:]:
-            raise BadModel(
-                f"the input {tensor.name}{list(tensor.signature)} has dynamic dimensions",
-                hint="give its shape with --input-shape",
-            )
-        return tensor.shape
 
     # -- operators ---------------------------------------------------------------------------------
 
@@ -212,6 +194,12 @@ _NARROW: Final = (DType.INT8, DType.UINT8, DType.INT16)
 _INDIFFERENT: Final = ("Cast", "Gather", "GatherNd", "Quantize", "Dequantize", "OneHot")
 
 
+def _dims(tensor: Tensor) -> list[Dim]:
+    """The declared dimensions; a dynamic one is -1 in the signature. The batch is in the shape."""
+    behind = zip(tensor.signature[1:], tensor.shape[1:], strict=True)
+    return [*tensor.shape[:1], *(None if s == -1 else d for s, d in behind)]
+
+
 def _check_scales(value: Value) -> None:
     """Narrow integers around one operator either all stand for real numbers, or none does."""
     node = value.producer
@@ -233,19 +221,3 @@ def _is_shape_arithmetic(node: Node) -> bool:
         and all(v.quant is None and v.size <= _FOLD_ELEMENTS for v in values)
         and kernels.find(node) is not None
     )
-
-
-def _scheme(graph: Graph, model: Model) -> str:
-    """What `--quantize auto` keeps: the quantization that the file has."""
-    kinds = {v.dtype for v in graph.values() if v.quant is not None and not v.is_const}
-    if DType.INT16 in kinds and DType.INT8 not in kinds:
-        return "int16x8"
-    if DType.INT8 in kinds:
-        return "int8"
-    if DType.UINT8 in kinds:
-        return "uint8"
-    if any(v.quant is not None and v.is_const for v in graph.values()):
-        return "dynamic"
-    if any(t.dtype is DType.FLOAT16 and t.data is not None for t in model.tensors):
-        return "fp16"
-    return "none"

@@ -13,6 +13,7 @@ from typing import Any
 from edgepack.errors import BadInput, BadModel, Unsupported
 from edgepack.ir import Graph
 from edgepack.readers.options import ReadOptions
+from edgepack.readers.shapes import Dim, asked_shapes, input_shapes
 from edgepack.readers.torch.archive import checked_copy
 from edgepack.readers.torch.capture import (
     export,
@@ -229,19 +230,13 @@ def _parameters(module: Any) -> list[inspect.Parameter]:
 
 def _shapes(options: ReadOptions, names: Sequence[str]) -> list[tuple[int, ...]]:
     """The shapes in the order of the forward function's parameters."""
-    given = options.input_shapes
-    if not given:
+    if not options.input_shapes:
         raise BadInput(
             "a PyTorch module does not say what shape its input has",
             hint="--input-shape 1,3,224,224",
         )
-    if set(given) == {""}:
-        return [given[""]]
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise BadInput(
-            f"the model has no input called {', '.join(unknown)}", hint=f"it has {', '.join(names)}"
-        )
+    first_alone = set(options.input_shapes) == {""}  # the others may have defaults
+    given = asked_shapes(names[:1] if first_alone else names, options)
     used = names[: 1 + max(names.index(name) for name in given)]
     lacking = [name for name in used if name not in given]
     if lacking:
@@ -252,13 +247,8 @@ def _shapes(options: ReadOptions, names: Sequence[str]) -> list[tuple[int, ...]]
 def _static(program: Any, options: ReadOptions) -> Any:
     """The program with static shapes: exported again where some are symbolic or to be replaced."""
     values = _input_values(program)
-    wanted = {name: _resolve(name, v.shape, options, len(values)) for name, v in values.items()}
-    unknown = [name for name in options.input_shapes if name and name not in values]
-    if unknown:
-        raise BadInput(
-            f"the model has no input called {', '.join(unknown)}",
-            hint=f"it has {', '.join(values)}",
-        )
+    declared = {name: [_dim(d) for d in value.shape] for name, value in values.items()}
+    wanted = input_shapes(declared, options)
     if all(tuple(values[name].shape) == shape for name, shape in wanted.items()):
         return program
     import torch
@@ -291,15 +281,5 @@ def _input_values(program: Any) -> dict[str, Any]:
     return {n.name: n.meta["val"] for n in nodes if hasattr(n.meta.get("val"), "shape")}
 
 
-def _resolve(name: str, shape: Sequence[Any], options: ReadOptions, inputs: int) -> tuple[int, ...]:
-    given = options.input_shapes.get(name) or (
-        options.input_shapes.get("") if inputs == 1 else None
-    )
-    if given is not None:
-        return tuple(given)
-    if not all(isinstance(d, int) for d in shape[1:]):
-        raise BadInput(
-            f"input {name} has the symbolic shape {tuple(map(str, shape))}",
-            hint="--input-shape fixes it",
-        )
-    return tuple(d if isinstance(d, int) else 1 for d in shape)
+def _dim(size: Any) -> Dim:
+    return size if isinstance(size, int) else str(size)

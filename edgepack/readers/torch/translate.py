@@ -69,7 +69,8 @@ class _Translator:
             self.env[node] = _attribute(node.graph.owning_module, node.target)
         elif node.op == "output":
             returned = _flat(node.args)
-            self.graph.outputs = [self._output(returned[i]) for i in self.outputs]
+            wanted = [returned[i] for i in self.outputs if returned[i] is not None]
+            self.graph.outputs = [self._output(item) for item in wanted]
         elif node.op == "call_function":
             self.env[node] = self._function(node)
 
@@ -82,7 +83,11 @@ class _Translator:
         return self.graph.add_input(node.name, spec.shape, spec.dtype)
 
     def _output(self, item: Any) -> Value:
-        found = self.env[self.roots.get(item, item)]
+        found = self.env[self.roots.get(item, item)] if hasattr(item, "op") else item
+        if isinstance(found, bool | int | float | str):  # written into the program, or folded
+            raise BadModel(
+                f"the model returns {found!r}, which is no tensor", hint="return tensors only"
+            )
         if found is None:
             self._refuse(item, str(item.target), "a by-product that edgepack does not give", None)
             return Value(item.name, ())

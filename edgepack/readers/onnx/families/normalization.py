@@ -139,9 +139,7 @@ def lrn(ctx: Context, node: Call) -> Value:
     alpha, beta = node.attr("alpha", 1e-4), node.attr("beta", 0.75)
     bias = node.attr("bias", 1.0)
     if x.rank == 4 and size % 2:
-        last = ctx.transpose(x, (0, 2, 3, 1))
-        y = ctx.emit("Lrn", last, radius=size // 2, bias=bias, alpha=alpha / size, beta=beta)
-        return ctx.transpose(y, (0, 3, 1, 2))
+        return ctx.emit("Lrn", x, radius=size // 2, bias=bias, alpha=alpha / size, beta=beta)
     before = (size - 1) // 2
     rest = math.prod(x.shape[2:])
     squares = ctx.reshape(ctx.emit("Mul", x, x), (x.shape[0], 1, x.shape[1], rest))
