@@ -21,7 +21,13 @@ from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.writers.onnx import write_onnx
-from tests.quantized_op_cases import QUANTIZED_CASES
+from tests.quantized_op_cases import (
+    QUANTIZED_CASES,
+    QuantizedCase,
+    above_zero_point,
+    binary,
+    unary,
+)
 
 
 def spelled(graph: Graph) -> Graph:
@@ -51,9 +57,66 @@ def extremes(graph: Graph) -> list[list[Array]]:
     ]
 
 
-@pytest.mark.parametrize("name", QUANTIZED_CASES)
+_IMAGE = "int8[2, 5, 6, 4] @ q(0.03, 7)"
+_IMAGE16 = "int16[1, 4, 6, 8] @ q(0.0003, 0)"
+
+# What the shared cases leave out: they are those that TensorFlow Lite Micro can run.
+MORE: dict[str, QuantizedCase] = {
+    "concat/rescaled": QuantizedCase(
+        binary("Concat", _IMAGE, _IMAGE.replace("0.03, 7", "0.05, -3"), "q(0.04, 1)", "axis=3")),
+    "convtranspose2d/all": QuantizedCase(
+        f"x: {_IMAGE} = input()\nw: int8[6, 3, 2, 2] @ q(0.01, 0) = random()\n"
+        "y: q(0.05, 1) = ConvTranspose2d(x, w, stride=(3, 2), dilation=(1, 2), groups=2, "
+        "pad=((1, 0), (0, 2)), output_pad=(1, 0), activation='relu')\noutput(y)"),
+    "convtranspose2d/stride_beyond_kernel": QuantizedCase(
+        f"x: {_IMAGE} = input()\nw: int8[3, 1, 2, 4] @ q(0.01, 0) = random()\n"
+        "y: q(0.05, 1) = ConvTranspose2d(x, w, stride=(3, 3))\noutput(y)"),
+    "conv2d/int4": QuantizedCase(
+        f"x: {_IMAGE} = input()\nw: int4[3, 3, 2, 4] @ q(0.1, 0) = random()\n"
+        "y: q(0.05, 1) = Conv2d(x, w, pad=((0, 2), (1, 0)))\noutput(y)"),
+    "conv2d/overflow": QuantizedCase(
+        f"x: {_IMAGE} = input()\nw: int8[3, 1, 1, 4] @ q(0.1, 0) = random()\n"
+        "b: int32[3] @ q(0.003, 0) = const([2147483647, -2147483648, 2147480000])\n"
+        "y: q(0.00001, 1) = Conv2d(x, w, b)\noutput(y)"),
+    "averagepool2d/padding_counts": QuantizedCase(
+        unary("AveragePool2d", _IMAGE, "q(0.03, 7)",
+              "kernel=(3, 2), pad=((1, 1), (0, 1)), count_include_pad=True")),
+    "div/any_sign": QuantizedCase(
+        binary("Div", _IMAGE, "int8[4] @ q(0.02, -128)", "q(0.5, 3)"), feed=above_zero_point),
+    "mul/multiplier_above_one": QuantizedCase(
+        binary("Mul", _IMAGE16, _IMAGE16, "q(0.00000001, 0)")),
+    "softmax/channels_first": QuantizedCase(
+        unary("Softmax", _IMAGE, "q(0.00390625, -128)", "axis=1")),
+    "softmax/int16_channels_first": QuantizedCase(
+        unary("Softmax", _IMAGE16, "q(0.000030517578125, 0)", "axis=1")),
+    "softmax/one_class": QuantizedCase(
+        unary("Softmax", "int8[3, 1] @ q(0.1, 3)", "q(0.00390625, -128)")),
+    "pad/int16": QuantizedCase(
+        unary("Pad", _IMAGE16, "q(0.0003, 0)",
+              "pads=((0, 0), (1, 2), (0, 1), (0, 0)), value=0.5")),
+    "depthtospace/int16": QuantizedCase(unary("DepthToSpace", _IMAGE16, "q(0.0003, 0)", "block=2")),
+    "spacetodepth/int16": QuantizedCase(unary("SpaceToDepth", _IMAGE16, "q(0.0003, 0)", "block=2")),
+    "spacetobatch/int16": QuantizedCase(
+        unary("SpaceToBatch", _IMAGE16, "q(0.0003, 0)", "block=(2, 3), pad=((1, 1), (0, 0))")),
+    "resizebilinear/int16": QuantizedCase(
+        unary("ResizeBilinear", _IMAGE16, "q(0.0003, 0)", "size=(7, 9)")),
+    "maximum/int16": QuantizedCase(binary("Maximum", _IMAGE16, _IMAGE16, "q(0.0003, 0)")),
+    "reducemax/int16": QuantizedCase(unary("ReduceMax", _IMAGE16, "q(0.0003, 0)", "axes=(1, 2)")),
+    "leakyrelu/int16_above_one": QuantizedCase(
+        unary("LeakyRelu", _IMAGE16, "q(0.0000003, 0)", "alpha=0.1")),
+    "quantize/channels": QuantizedCase(
+        "x: float32[3, 5] = input()\n"
+        "y: q([0.1, 0.02, 0.5, 0.3, 0.001], axis=1) = Quantize(x, to='int8')\noutput(y)"),
+    "matmul/batches": QuantizedCase(
+        binary("MatMul", "int8[3, 1, 5, 12] @ q(0.03, -7)", "int8[2, 12, 4] @ q(0.02, 9)",
+               "q(0.04, 3)")),
+}  # fmt: skip
+ALL = {**QUANTIZED_CASES, **MORE}
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_the_bits_of_the_kernel(name: str) -> None:
-    case = QUANTIZED_CASES[name]
+    case = ALL[name]
     graph = case.graph()
     data = exact_file(graph)
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
@@ -64,9 +127,9 @@ def test_the_bits_of_the_kernel(name: str) -> None:
         assert_same_bits(exact.run(arrays), reference.run(arrays))
 
 
-@pytest.mark.parametrize("name", QUANTIZED_CASES)
+@pytest.mark.parametrize("name", ALL)
 def test_nothing_quantized_and_no_float_layer_is_left(name: str) -> None:
-    graph = spelled(QUANTIZED_CASES[name].graph())
+    graph = spelled(ALL[name].graph())
     assert all(v.quant is None for v in graph.values())
     legalize_onnx(graph)
     kinds = {node.op_type for node in onnx.load_from_string(write_onnx(graph)).graph.node}
@@ -80,7 +143,7 @@ def test_every_quantized_kernel_is_spelled() -> None:
 # -- limits ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", QUANTIZED_CASES)
+@pytest.mark.parametrize("name", ALL)
 def test_numbers_keep_within_their_limits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What decides which clamps and wraps are left out is true of every value that is made."""
     made: list[Ints] = []
@@ -91,7 +154,7 @@ def test_numbers_keep_within_their_limits(name: str, monkeypatch: pytest.MonkeyP
         made.append(self)
 
     monkeypatch.setattr(Ints, "__post_init__", remember)
-    case = QUANTIZED_CASES[name]
+    case = ALL[name]
     graph = spelled(case.graph())
     alive = {id(v) for v in graph.values()}
     limits = [n for n in made if id(n.value) in alive and not n.value.is_const]
