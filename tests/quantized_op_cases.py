@@ -78,13 +78,13 @@ def scales(count: int, middle: float) -> str:
 
 def conv(
     op: str, x: str, w: str, y: str, attrs: str = "", *, channels: int, axis: int = 0,
-    middle: float = 0.01, bias: str = "int32",
+    middle: float = 0.01, bias: str = "int32", weights: str = "int8",
 ) -> str:  # fmt: skip
     """A convolution with per-channel weights; `x` is dtype and shape, then its q(...)."""
     input_scale = float(x.split("q(")[1].split(",")[0])
     lines = [
         f"x: {x} = input()",
-        f"w: int8{w} @ q({scales(channels, middle)}, axis={axis}) = random()",
+        f"w: {weights}{w} @ q({scales(channels, middle)}, axis={axis}) = random()",
     ]
     if bias:
         steps = scales(channels, middle * input_scale)
@@ -147,6 +147,23 @@ _CONVOLUTIONS: Final = {
     "conv2d/int16_same_relu": C(
         conv("Conv2d", WIDE_IMAGE, "[4, 3, 3, 6]", "q(0.0004, 0)", f'{SAME}, activation="relu"',
              channels=4, bias="int64")),
+    "conv2d/int16_no_bias": C(
+        conv("Conv2d", WIDE_IMAGE, "[4, 3, 3, 6]", "q(0.0004, 0)", channels=4, bias="")),
+    "conv2d/int16_strided_dilated": C(
+        conv("Conv2d", WIDE_IMAGE, "[4, 2, 2, 6]", "q(0.0004, 0)", "dilation=(2, 2)", channels=4,
+             bias="int64")),
+    "conv2d/int4": C(
+        conv("Conv2d", IMAGE, "[5, 3, 3, 6]", "q(0.04, 3)", SAME, channels=5, middle=0.1,
+             weights="int4")),
+    "conv2d/int4_odd_relu": C(
+        conv("Conv2d", "int8[1, 9, 8, 3] @ q(0.043, -11)", "[3, 1, 1, 3]", "q(0.02, -128)",
+             'activation="relu"', channels=3, middle=0.1, weights="int4")),
+    "depthwiseconv2d/int4": C(
+        conv("DepthwiseConv2d", IMAGE, "[1, 3, 3, 6]", "q(0.05, -5)", SAME, channels=6, axis=3,
+             middle=0.1, weights="int4"), litert=NOT_REFERENCE),
+    "depthwiseconv2d/int16_multiplier_2": C(
+        conv("DepthwiseConv2d", WIDE_IMAGE, "[1, 3, 2, 12]", "q(0.0003, 0)", "stride=(2, 2)",
+             channels=12, axis=3, bias="int64")),
     "depthwiseconv2d/same": C(
         conv("DepthwiseConv2d", IMAGE, "[1, 3, 3, 6]", "q(0.02, -5)", SAME, channels=6, axis=3)),
     "depthwiseconv2d/multiplier_2": C(
@@ -200,6 +217,18 @@ _DENSE: Final = {
     "fullyconnected/int16": C(
         dense("int16[3, 40] @ q(0.0003, 0)", "int8[9, 40] @ q(0.02, 0)", "q(0.0008, 0)",
               bias="int64[9] @ q(0.000006, 0)"), litert_lsb=1, why=DENSE_ROUNDING),
+    "fullyconnected/int16_no_bias_relu": C(
+        dense("int16[3, 40] @ q(0.0003, 0)", "int8[9, 40] @ q(0.02, 0)", "q(0.0008, 0)",
+              'activation="relu"', bias=""), litert_lsb=1, why=DENSE_ROUNDING),
+    "fullyconnected/int16_per_channel": C(
+        conv("FullyConnected", "int16[3, 40] @ q(0.0003, 0)", "[9, 40]", "q(0.0008, 0)",
+             channels=9, bias="int64"), litert_lsb=1, why=DENSE_ROUNDING),
+    "fullyconnected/int4": C(
+        dense("int8[3, 40] @ q(0.03, -7)", "int4[9, 40] @ q(0.05, 0)", "q(0.06, 11)",
+              bias="int32[9] @ q(0.0015, 0)"), litert_lsb=1, why=DENSE_ROUNDING),
+    "fullyconnected/int4_odd": C(
+        dense("int8[3, 13] @ q(0.03, -7)", "int4[5, 13] @ q(0.2, 0)", "q(0.1, 11)", bias=""),
+        litert_lsb=1, why=DENSE_ROUNDING),
     "matmul/plain": C(
         binary("MatMul", "int8[2, 5, 12] @ q(0.03, -7)", "int8[2, 12, 4] @ q(0.02, 9)",
                "q(0.04, 3)")),
@@ -225,6 +254,12 @@ _POOLING: Final = {
     "maxpool2d/relu6": C(
         unary("MaxPool2d", IMAGE, "q(0.043, -11)", 'kernel=(2, 2), activation="relu6"')),
     "maxpool2d/int16": C(unary("MaxPool2d", WIDE_IMAGE, "q(0.00021, 0)", "kernel=(2, 2)")),
+    "resizenearest/int16": C(unary("ResizeNearest", WIDE_IMAGE, "q(0.00021, 0)", "size=(17, 13)")),
+    "resizebilinear/int16": C(
+        unary("ResizeBilinear", WIDE_IMAGE, "q(0.00021, 0)", "size=(17, 13)"), micro=NOT_IN_MICRO),
+    "averagepool2d/int16_same_relu": C(
+        unary("AveragePool2d", WIDE_IMAGE, "q(0.00021, 0)",
+              f'kernel=(3, 3), {SAME}, activation="relu"')),
     "resizebilinear/up": C(unary("ResizeBilinear", IMAGE, "q(0.043, -11)", "size=(17, 13)")),
     "resizebilinear/half_pixel": C(
         unary("ResizeBilinear", IMAGE, "q(0.043, -11)", "size=(20, 5), half_pixel=True")),
@@ -297,6 +332,15 @@ _ARITHMETIC: Final = {
     "squareddifference/broadcast": C(binary("SquaredDifference", _A, _ROW, "q(0.05, -120)")),
     "squareddifference/int16": C(
         binary("SquaredDifference", _A16, _B16, "q(0.0026, 0)"), litert="LiteRT lacks it"),
+    "add/int16_relu6": C(binary("Add", _A16, _B16, "q(0.0004, 0)", 'activation="relu6"')),
+    "add/int16_broadcast": C(
+        binary("Add", _A16, "int16[5] @ q(0.000117, 0)", "q(0.0004, 0)")),
+    "mul/int16_relu": C(binary("Mul", _A16, _B16, "q(0.00126, 0)", 'activation="relu"')),
+    "maximum/int16": C(binary("Maximum", _A16, _A16, "q(0.00031, 0)")),
+    "minimum/int16": C(binary("Minimum", _A16, _A16, "q(0.00031, 0)")),
+    "where/int16": C(
+        f"c: bool[3, 4, 5] = input()\na: {_A16} = input()\nb: {_A16} = input()\n"
+        "y: q(0.00031, 0) = Where(c, a, b)\noutput(y)"),
     "maximum/same": C(binary("Maximum", _A, _A, "q(0.031, 5)")),
     "minimum/broadcast": C(binary("Minimum", _A, "int8[5] @ q(0.031, 5)", "q(0.031, 5)")),
     "equal/scales": C(binary("Equal", _A, _B, "")),
@@ -317,6 +361,7 @@ _ACTIVATIONS: Final = {
     "relu/rescaled": C(unary("Relu", _X, "q(0.03, -128)")),
     "relu/same": C(unary("Relu", _X, "q(0.049, 13)")),
     "relu/int16": C(unary("Relu", _X16, "q(0.0003, 0)"), litert_lsb=1, why=FLOAT_RATIO),
+    "relu6/int16_same": C(unary("Relu6", _X16, "q(0.00024414, 0)")),
     "relu6/same": C(unary("Relu6", _X, "q(0.049, 13)")),
     "relun1to1/same": C(unary("ReluN1To1", _X, "q(0.049, 13)"), micro=NOT_IN_MICRO),
     "relu0to1/same": C(unary("Relu0To1", _X, "q(0.049, 13)"), micro=NOT_IN_MICRO),
@@ -361,6 +406,8 @@ _ACTIVATIONS: Final = {
     "softmax/beta": C(unary("Softmax", _X, "q(0.00390625, -128)", "beta=0.3")),
     "softmax/narrow": C(unary("Softmax", "int8[4, 10] @ q(0.003, 1)", "q(0.00390625, -128)")),
     "softmax/rank_4": C(unary("Softmax", "int8[2, 3, 2, 7] @ q(0.1, 1)", "q(0.00390625, -128)")),
+    "softmax/int16_wide": C(
+        unary("Softmax", "int16[3, 40] @ q(0.002, 0)", "q(0.000030517578125, 0)")),
     "softmax/int16": C(
         unary("Softmax", "int16[3, 40] @ q(0.0003, 0)", "q(0.000030517578125, 0)")),
     "logsoftmax/plain": C(unary("LogSoftmax", _X, "q(0.0625, 127)")),
@@ -375,6 +422,12 @@ _REDUCTIONS: Final = {
     "reducemean/flat": C(unary("ReduceMean", IMAGE, "q(0.043, -11)", "axes=(1, 2)")),
     "reducemean/last": C(unary("ReduceMean", IMAGE, "q(0.01, 6)", "axes=(3,)")),
     "reducemean/int16": C(unary("ReduceMean", WIDE_IMAGE, "q(0.0001, 0)", "axes=(1, 2)")),
+    "reducemean/int16_last": C(unary("ReduceMean", WIDE_IMAGE, "q(0.0001, 0)", "axes=(3,)")),
+    "reducemax/int16": C(
+        unary("ReduceMax", WIDE_IMAGE, "q(0.00021, 0)", "axes=(1, 2)"), micro=NOT_IN_MICRO),
+    "reducesum/int16": C(
+        unary("ReduceSum", WIDE_IMAGE, "q(0.0008, 0)", "axes=(1, 2)"),
+        litert="LiteRT's reference SUM of int16 ignores its inputs; its default kernel is right"),
     "reducesum/last": C(
         unary("ReduceSum", IMAGE, "q(0.1, 6)", "axes=(3,)"),
         litert="LiteRT's reference SUM of int8 ignores its inputs; its default kernel is right"),
@@ -388,6 +441,8 @@ _CONVERSIONS: Final = {
     "quantize/float_to_int16": C(unary("Quantize", "float32[4, 50]", "q(0.0003, 0)", 'to="int16"')),
     "quantize/int8_to_int8": C(unary("Quantize", IMAGE, "q(0.07, 20)", 'to="int8"')),
     "quantize/int8_to_int16": C(unary("Quantize", IMAGE, "q(0.0003, 0)", 'to="int16"')),
+    "quantize/int16_to_int16": C(unary("Quantize", WIDE_IMAGE, "q(0.0005, 0)", 'to="int16"')),
+    "quantize/int8_to_uint8": C(unary("Quantize", IMAGE, "q(0.043, 117)", 'to="uint8"')),
     "quantize/int16_to_int8": C(unary("Quantize", WIDE_IMAGE, "q(0.05, 3)", 'to="int8"')),
     "quantize/uint8_to_int8": C(
         unary("Quantize", "uint8[4, 50] @ q(0.05, 128)", "q(0.05, 0)", 'to="int8"')),
@@ -398,6 +453,16 @@ _CONVERSIONS: Final = {
 _MOVEMENT: Final = {
     "pad/zero_point": C(
         unary("Pad", IMAGE, "q(0.043, -11)", "pads=((0, 0), (1, 2), (0, 1), (0, 0))")),
+    "pad/int16": C(
+        unary("Pad", WIDE_IMAGE, "q(0.00021, 0)", "pads=((0, 0), (1, 2), (0, 1), (0, 0))")),
+    "concat/int16": C(binary("Concat", _A16, _A16, "q(0.00031, 0)", "axis=2")),
+    "transpose/int16": C(unary("Transpose", WIDE_IMAGE, "q(0.00021, 0)", "perm=(0, 3, 1, 2)")),
+    "slice/int16": C(
+        unary("Slice", WIDE_IMAGE, "q(0.00021, 0)",
+              "begin=(0, 1, 0, 0), size=(1, 4, 8, 2), stride=(1, 2, 1, 3)")),
+    "split/int16": C(
+        f"x: {WIDE_IMAGE} = input()\na, b = Split(x, axis=3, sizes=(2, 4))\noutput(a, b)"),
+    "reshape/int16": C(unary("Reshape", WIDE_IMAGE, "q(0.00021, 0)", "shape=(8, 54)")),
     "pad/value": C(
         unary("Pad", IMAGE, "q(0.043, -11)",
               "pads=((0, 0), (1, 2), (0, 1), (0, 0)), value=1.3")),

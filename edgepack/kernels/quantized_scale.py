@@ -83,8 +83,8 @@ def refuse(node: Node, reason: str) -> Unsupported:
 
 
 def wide(node: Node, bias: Value | None) -> bool:
-    """Whether sums are kept in 64 bits: 16-bit activations with a 64-bit bias."""
-    return node.input(0).dtype is DType.INT16 and bias is not None and bias.dtype is DType.INT64
+    """Whether sums are kept in 64 bits: 16-bit activations, with a 64-bit bias or without one."""
+    return node.input(0).dtype is DType.INT16 and (bias is None or bias.dtype is DType.INT64)
 
 
 def exact_matmul(a: Array, b: Array) -> fp.Ints:

@@ -9,6 +9,7 @@ from edgepack.ir import Graph, Value
 from edgepack.report import LayerInfo
 
 _SQUEEZERS: Final = ("Softmax", "LogSoftmax", "Sigmoid")
+_STORAGE: Final = ("Dequantize", "Quantize")  # the same numbers, kept otherwise
 
 
 def before_softmax(graph: Graph) -> Graph | None:
@@ -35,10 +36,10 @@ def ends_in_softmax(layers: Sequence[LayerInfo]) -> bool:
 def _inside(value: Value) -> Value:
     """`value`, or the computed value behind the operators at its end that squeeze it."""
     node = value.producer
-    if node is None or node.op not in (*_SQUEEZERS, "Dequantize"):
+    if node is None or node.op not in (*_SQUEEZERS, *_STORAGE):
         return value
     inner = node.input(0)
-    if node.op == "Dequantize":
+    if node.op in _STORAGE:
         deeper = _inside(inner)
         return value if deeper is inner else deeper
     return value if inner.producer is None or inner.is_const else inner

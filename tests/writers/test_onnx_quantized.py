@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
-from edgepack.ir import Graph
+from edgepack.ir import DType, Graph
 from edgepack.ir.text import parse
 from edgepack.run.reference import ReferenceRuntime
 from tests.op_cases import HYBRID_CASES
@@ -21,6 +22,8 @@ LSB = 1
 _FIXED_POINT_16 = "TFLite's 16-bit kernel works with tables and shifts, ONNX Runtime with reals"
 WIDER = {
     "softmax/int16": (11, _FIXED_POINT_16),
+    "softmax/int16_wide": (74, _FIXED_POINT_16),
+    "resizebilinear/int16": (134, "TFLite's weights have 10 bits"),
     "tanh/int16_any_scale": (2, _FIXED_POINT_16),
     "squareddifference/int16": (4, _FIXED_POINT_16),
     "svdf/int8_state": (2, "the reference rounds the newest features and their sum"),
@@ -160,7 +163,19 @@ def test_parameters_belong_to_one_tensor_each() -> None:
     assert all(len(stored) == 1 for stored in owners.values())
 
 
-def test_sixteen_bits_need_operator_set_21() -> None:
-    graph = QUANTIZED_CASES["conv2d/int16"].graph()
-    model = onnx.load_from_string(exported(graph))
+@pytest.mark.parametrize("name", ["conv2d/int16", "conv2d/int4"])
+def test_sixteen_and_four_bits_need_operator_set_21(name: str) -> None:
+    model = onnx.load_from_string(exported(QUANTIZED_CASES[name].graph()))
     assert (model.opset_import[0].version, model.ir_version) == (21, 10)
+
+
+@pytest.mark.parametrize("name", ["conv2d/int4_odd_relu", "fullyconnected/int4_odd"])
+def test_four_bits_are_stored_two_in_a_byte(name: str) -> None:
+    graph = QUANTIZED_CASES[name].graph()
+    (weights,) = (v for v in graph.constants() if v.dtype is DType.INT4)
+    model = onnx.load_from_string(exported(graph))
+    stored = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT4]
+    (packed,) = (t for t in stored if np.prod(t.dims) == weights.size)
+    assert len(packed.raw_data) == (weights.size + 1) // 2
+    values = numpy_helper.to_array(packed).astype(np.int8)
+    np.testing.assert_array_equal(values.reshape(-1), weights.const.reshape(-1))

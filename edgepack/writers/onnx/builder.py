@@ -19,7 +19,7 @@ from edgepack.writers.onnx.versions import IR_VERSIONS, LOWEST_OPSET, lowest_ops
 from edgepack.writers.registry import Lowerings
 
 # Constants that are stored as they are; others, int16 states and int64 biases, as real numbers.
-_LINEAR: Final = (DType.INT8, DType.UINT8, DType.INT32)
+_LINEAR: Final = (DType.INT8, DType.UINT8, DType.INT32, DType.INT4)
 
 
 class OnnxBuilder:
@@ -32,7 +32,7 @@ class OnnxBuilder:
         self._graph = graph
         self.opset = max(opset or LOWEST_OPSET, lowest_opset(graph))
         self._nodes: list[Any] = []
-        self._initializers: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._initializers: dict[tuple[DType, tuple[int, ...], bytes], str] = {}
         self._tensors: list[Any] = []
         self._written: dict[Value, str] = {}  # constants
         self._dequantized: dict[Value, str] = {}
@@ -89,27 +89,35 @@ class OnnxBuilder:
         """
         if quant is None:
             return self.initializer(data, like.name)
-        dtype = DType.of(data)
+        dtype = like.dtype if like.dtype is DType.INT4 else DType.of(data)
         if dtype not in _LINEAR:
             return self.initializer(quant.dequantize(data), like.name)
-        stored = self.initializer(data, like.name)
+        stored = self.initializer(data, like.name, dtype)
         return self.dequantize(stored, quant, dtype, self.fresh(f"{like.name}/real"))
 
     def constant(self, data: Any, dtype: DType = DType.INT64, name: str = "const") -> str:
         """An initializer that only the format needs (a shape, axes)."""
         return self.initializer(np.asarray(data, dtype.numpy), name)
 
-    def initializer(self, data: Array, name: str) -> str:
-        """The name of an initializer with this content, which is written once."""
-        array = np.ascontiguousarray(data).reshape(data.shape)
-        key = (array.dtype.str, array.shape, array.tobytes())
+    def initializer(self, data: Array, name: str, dtype: DType | None = None) -> str:
+        """The name of an initializer with this content, which is written once.
+
+        `dtype` is the array's own unless it is int4, which arrays of int8 hold.
+        """
+        array, dtype = np.ascontiguousarray(data).reshape(data.shape), dtype or DType.of(data)
+        key = (dtype, array.shape, array.tobytes())
         if key not in self._initializers:
-            self._initializers[key] = self._new_initializer(array, name)
+            self._initializers[key] = self._new_initializer(array, name, dtype)
         return self._initializers[key]
 
-    def _new_initializer(self, array: Array, name: str) -> str:
+    def _new_initializer(self, array: Array, name: str, dtype: DType) -> str:
         name = self.fresh(name)
-        self._tensors.append(self._onnx.numpy_helper.from_array(array, name))
+        if dtype is DType.INT4:
+            kind, raw = self._onnx.TensorProto.INT4, _two_in_a_byte(array)
+            tensor = self._onnx.helper.make_tensor(name, kind, array.shape, raw, raw=True)
+        else:
+            tensor = self._onnx.numpy_helper.from_array(array, name)
+        self._tensors.append(tensor)
         return name
 
     # -- what lowerings write ----------------------------------------------------------------------
@@ -173,9 +181,9 @@ class OnnxBuilder:
         scale, zero = quant.scale, quant.zero_point.astype(dtype.numpy)
         if quant.axis is None:
             scale, zero = scale.reshape(()), zero.reshape(())
-        names = [self._new_initializer(scale, f"{stored}/scale")]
+        names = [self._new_initializer(scale, f"{stored}/scale", DType.FLOAT32)]
         if dtype is not DType.INT32:  # which has no zero point in ONNX: it is 0
-            names.append(self._new_initializer(zero, f"{stored}/zero_point"))
+            names.append(self._new_initializer(zero, f"{stored}/zero_point", dtype))
         return names
 
     def fresh(self, stem: str) -> str:
@@ -235,6 +243,12 @@ class OnnxBuilder:
         if model.ByteSize() >= _LARGEST_FILE:
             problem = Finding(self._graph.name, "model", None, "larger than 2 GB")
             raise Unsupported("an ONNX file holds less than 2 GB", [problem])
+
+
+def _two_in_a_byte(array: Array) -> bytes:
+    """int4 as ONNX packs it: the first of a pair in the lower half, the last byte filled up."""
+    flat = np.append(array.reshape(-1), np.zeros(array.size % 2, array.dtype)).astype(np.uint8)
+    return ((flat[0::2] & 0x0F) | (flat[1::2] << 4)).tobytes()
 
 
 _LARGEST_FILE: Final = 2**31

@@ -31,6 +31,8 @@ def _needs(node: Node) -> int:
     wide = (DType.INT16, DType.UINT16)
     if any(v.quant and v.dtype in wide and not v.is_const for v in values):
         return 21  # 16-bit QuantizeLinear
+    if any(v.quant and v.dtype is DType.INT4 for v in values):
+        return 21  # 4-bit DequantizeLinear
     if node.op == "BitwiseXor" and node.output.dtype is DType.BOOL:
         return LOWEST_OPSET  # Xor
     return _SINCE.get(node.op, LOWEST_OPSET)
