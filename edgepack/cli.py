@@ -193,6 +193,12 @@ def export(
     allow_misfit: Annotated[
         bool, typer.Option("--allow-misfit", help="export even if it does not fit or run there")
     ] = False,
+    onnx_exact: Annotated[
+        bool,
+        typer.Option(
+            "--onnx-exact", help="ONNX in plain integer operators, with TFLite Micro's bits; slow"
+        ),
+    ] = False,
     input_shape: Shape = None,
     weights: Weights = None,
     trust: Trust = False,
@@ -209,7 +215,8 @@ def export(
         data_free=data_free, input_range=input_range, samples=samples, per_tensor=per_tensor,
         range_method=range_method, io=io, input_layout=input_layout, preprocess=preprocess,
         eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
-        input_shape=input_shape, weights=weights, trust=trust, seed=seed, threads=threads,
+        onnx_exact=onnx_exact, input_shape=input_shape, weights=weights, trust=trust, seed=seed,
+        threads=threads,
     )  # fmt: skip
     _finish(report, as_json, quiet, out)
 

@@ -14,14 +14,15 @@ import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.checking import fit_requirements, notes_on, source_info
 from edgepack.api.folder import refuse_strangers, replaced_folder
-from edgepack.api.lower import Lowered, canonical, lower, noise, tflite_file
+from edgepack.api.lower import Lowered, canonical, is_quantized, lower, noise, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
 from edgepack.data import load_samples, spread
-from edgepack.errors import Finding, Unsupported
+from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
+from edgepack.passes.onnx_exact import spell_exactly
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.profiles import Target, load_target
@@ -60,6 +61,11 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     formats = wanted.format_list(profile.formats)
     graph = canonical(read_source(model, wanted), wanted.input_layout)
     lowered = frugally_ordered(lower(graph, profile, wanted), profile)
+    if wanted.onnx_exact and not is_quantized(lowered.portable):
+        raise BadInput(
+            "--onnx-exact spells out integer operators; this model's activations are real numbers",
+            hint="quantize it: --quantize int8",
+        )
     findings = unsupported_on(profile, lowered.graph)
     if findings and not wanted.allow_misfit:
         raise Unsupported(
@@ -67,7 +73,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
             findings,
             hint="--allow-misfit exports all the same",
         )
-    files = write_files(lowered, formats)
+    files = write_files(lowered, formats, exact=wanted.onnx_exact)
     verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
@@ -81,8 +87,10 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     return report
 
 
-def write_files(lowered: Lowered, formats: tuple[str, ...]) -> dict[str, bytes]:
-    """The bytes of each format asked for."""
+def write_files(
+    lowered: Lowered, formats: tuple[str, ...], *, exact: bool = False
+) -> dict[str, bytes]:
+    """The bytes of each format asked for; `exact`: ONNX has its integers spelled out."""
     files: dict[str, bytes] = {}
     if "tflite" in formats:
         files["tflite"] = tflite_file(lowered.graph)
@@ -91,6 +99,8 @@ def write_files(lowered: Lowered, formats: tuple[str, ...]) -> dict[str, bytes]:
         if lowered.onnx == "graph":  # the legalizer goes back to the source's layout by these
             portable.source.input_perms.clear()
             portable.source.output_perms.clear()
+        if exact:
+            spell_exactly(portable)
         legalize_onnx(portable)
         files["onnx"] = write_onnx(portable)
     return files
@@ -128,8 +138,18 @@ def _report(
             *judgement.warnings,
             *drop_warnings(judgement.accuracy),
         ),
-        notes=(*notes_on(lowered, target), *judgement.notes),
+        notes=(*exact_notes(options), *notes_on(lowered, target), *judgement.notes),
         versions=versions(),
+    )
+
+
+def exact_notes(options: ExportOptions) -> tuple[str, ...]:
+    """What `--onnx-exact` makes of the ONNX file."""
+    if not options.onnx_exact:
+        return ()
+    return (
+        "model.onnx is the exact one, of plain integer operators with TensorFlow Lite Micro's "
+        "rounding: it is for verification, and slower than the usual QuantizeLinear form",
     )
 
 
@@ -174,7 +194,7 @@ def _agreement_before_softmax(
     cut = dataclasses.replace(lowered, graph=graph, portable=portable)
     keys = [file.key for file in opened]
     files, _ = open_files(
-        write_files(cut, tuple(key for key in keys if key in FILE_NAMES)),
+        write_files(cut, tuple(key for key in keys if key in FILE_NAMES), exact=options.onnx_exact),
         cut.interface,
         micro=MICRO in keys,
         threads=options.threads,

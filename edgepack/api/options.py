@@ -51,6 +51,7 @@ class ExportOptions:
     min_accuracy: float | None = None
     max_drop: float | None = None
     allow_misfit: bool = False
+    onnx_exact: bool = False
     weights: str | Path | None = None
     trust: bool = False
     seed: int = 0
@@ -89,6 +90,11 @@ class ExportOptions:
         chosen = tuple(dict.fromkeys(name.strip().lower() for name in names))
         for name in chosen:
             _one_of("formats", name, FORMATS)
+        if self.onnx_exact and "onnx" not in chosen:
+            raise BadInput(
+                f"--onnx-exact says how to write ONNX, and the formats are {','.join(chosen)}",
+                hint="give --formats onnx or --formats tflite,onnx",
+            )
         return chosen
 
     def span(self) -> tuple[float, float] | None:
