@@ -84,9 +84,7 @@ def widened(perm: Perm, rank: int, dropped: Iterable[int]) -> Perm:
 
 def moved_quant(quant: QuantParams | None, perm: Perm) -> QuantParams | None:
     """The parameters of x.transpose(perm), given those of x."""
-    if quant is None or quant.axis is None:
-        return quant
-    return quant.moved(perm.index(quant.axis % len(perm)))
+    return None if quant is None else quant.transposed(perm)
 
 
 def through_reshape(shape: Shape, perm: Perm, new_shape: Shape) -> Perm | None:

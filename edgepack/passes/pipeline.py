@@ -12,7 +12,7 @@ from typing import Final
 from edgepack.ir import Graph
 from edgepack.passes.activations import fuse_activation, merge_clamps
 from edgepack.passes.affine import decompose_batchnorm, fold_batchnorm, fold_scale
-from edgepack.passes.channel_order import fold_channel_gather
+from edgepack.passes.channel_order import absorb_channel_shuffle, fold_channel_gather
 from edgepack.passes.constants import deduplicate_constants, fold_constants
 from edgepack.passes.dense import lift_reshape_over_bias, matmul_to_fully_connected
 from edgepack.passes.duplicates import (
@@ -97,6 +97,7 @@ _FUSING: Final[tuple[Pass, ...]] = (
     clip_to_relu6,  # after both: it needs the layer's own output
     fold_scale_through_product,
     fold_channel_gather,
+    absorb_channel_shuffle,
     fold_pad,  # after fold_scale: a layer that pads by itself takes no shift from before it
     fuse_activation,  # last: the folds above decline after an activation
 )
