@@ -195,13 +195,13 @@ class Emitter:
         shape = (*values[0].shape[:axis], 1, *values[0].shape[axis:])
         return self.concat([self.reshape(v, shape) for v in values], axis)
 
-    def unstack(self, x: Value, axis: int) -> Sequence[Value]:
+    def unstack(self, x: Value, axis: int) -> list[Value]:
         """The slices of an axis, which disappears."""
         shape, count = x.shape[:axis] + x.shape[axis + 1 :], x.shape[axis]
         parts = self.split(x, axis, (1,) * count)
         return [self.reshape(part, shape) for part in parts]
 
-    def split(self, x: Value, axis: int, sizes: Sequence[int]) -> Sequence[Value]:
+    def split(self, x: Value, axis: int, sizes: Sequence[int]) -> tuple[Value, ...]:
         """Consecutive parts along an axis; `x` itself when it is the only one."""
         return (x,) if len(sizes) == 1 else self.emit_multi("Split", x, axis=axis, sizes=sizes)
 

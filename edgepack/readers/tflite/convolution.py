@@ -9,6 +9,7 @@ import numpy as np
 
 from edgepack.errors import BadModel
 from edgepack.ir import Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.tflite.registry import OpView, reads
 from edgepack.schema import tflite as fmt
 
@@ -67,55 +68,55 @@ def _kernel(w: Value, rank: int = 2) -> tuple[int, ...]:
 
 
 @reads("CONV_2D")
-def conv2d(op: OpView) -> None:
+def conv2d(op: OpView) -> Value:
     """CONV_2D; grouped when the filters see fewer channels than the input has."""
     x, w = op.input(0), op.input(1)
     window = _window(op, op.options("Conv2DOptions"), _kernel(w), dilated=True)
     groups = x.shape[-1] // w.shape[-1]
-    op.emit("Conv2d", [x, w, op.optional(2)], groups=groups, **window)
+    return op.emit("Conv2d", x, w, op.optional(2), groups=groups, **window)
 
 
 @reads("DEPTHWISE_CONV_2D")
-def depthwise_conv2d(op: OpView) -> None:
+def depthwise_conv2d(op: OpView) -> Value:
     """DEPTHWISE_CONV_2D."""
     x, w = op.input(0), op.input(1)
     window = _window(op, op.options("DepthwiseConv2DOptions"), _kernel(w), dilated=True)
-    op.emit("DepthwiseConv2d", [x, w, op.optional(2)], **window)
+    return op.emit("DepthwiseConv2d", x, w, op.optional(2), **window)
 
 
 @reads("CONV_3D")
-def conv3d(op: OpView) -> None:
+def conv3d(op: OpView) -> Value:
     """CONV_3D, whose weights stand as DHWIO."""
     x, w = op.input(0), _turned(op, 1, (4, 0, 1, 2, 3))
     window = _window(op, op.options("Conv3DOptions"), _kernel(w, 3), dilated=True)
-    op.emit("Conv3d", [x, w, op.optional(2)], **window)
+    return op.emit("Conv3d", x, w, op.optional(2), **window)
 
 
 def _turned(op: OpView, index: int, perm: tuple[int, ...]) -> Value:
     """Constant weights with their dimensions in the IR's order."""
-    value, data = op.input(index), op.const(index)
+    value, data = op.input(index), op.array(index)
     if data.ndim != len(perm) or value.quant is not None:
-        raise op.refuse("its weights are quantized or not of rank 5")
+        raise Refused("its weights are quantized or not of rank 5")
     turned = np.ascontiguousarray(data.transpose(perm))
     return Value(value.name, turned.shape, value.dtype, None, turned)
 
 
 @reads("TRANSPOSE_CONV")
-def transpose_conv(op: OpView) -> None:
+def transpose_conv(op: OpView) -> Value:
     """TRANSPOSE_CONV: inputs are the output's shape, weights, x and perhaps a bias."""
-    _transposed(op, "ConvTranspose2d", op.options("TransposeConvOptions"), op.input(1))
+    return _transposed(op, "ConvTranspose2d", op.options("TransposeConvOptions"), op.input(1))
 
 
 @reads("CONV_3D_TRANSPOSE")
-def conv3d_transpose(op: OpView) -> None:
+def conv3d_transpose(op: OpView) -> Value:
     """CONV_3D_TRANSPOSE, whose weights stand as DHWOI; otherwise as in two dimensions."""
     options = op.options("Conv3DOptions")
     if _per_dim(options, "dilation{}Factor", 3) != (1, 1, 1):
-        raise op.refuse("it is dilated")
-    _transposed(op, "ConvTranspose3d", options, _turned(op, 1, (3, 0, 1, 2, 4)))
+        raise Refused("it is dilated")
+    return _transposed(op, "ConvTranspose3d", options, _turned(op, 1, (3, 0, 1, 2, 4)))
 
 
-def _transposed(op: OpView, name: str, options: Any, w: Value) -> None:
+def _transposed(op: OpView, name: str, options: Any, w: Value) -> Value:
     x, size = op.input(2), op.ints(0)[1:-1]
     rank = w.rank - 2
     stride, kernel = _per_dim(options, "stride{}", rank), _kernel(w, rank)
@@ -129,43 +130,43 @@ def _transposed(op: OpView, name: str, options: Any, w: Value) -> None:
         extra.append(max(0, out - full))
     if fmt.transposed_padding_name(x.shape[1:-1], size, kernel, stride, tuple(pads)) is None:
         raise BadModel(f"{list(x.shape)} does not become {size} by strides of {stride}")
-    op.emit(
-        name, [x, w, op.optional(3)], stride=stride, pad=tuple(pads), output_pad=tuple(extra),
+    return op.emit(
+        name, x, w, op.optional(3), stride=stride, pad=tuple(pads), output_pad=tuple(extra),
         activation=op.activation(options.fusedActivationFunction),
     )  # fmt: skip
 
 
 @reads("MAX_POOL_2D", "AVERAGE_POOL_2D")
-def pool2d(op: OpView) -> None:
+def pool2d(op: OpView) -> Value:
     """MAX_POOL_2D and AVERAGE_POOL_2D."""
     options = op.options("Pool2DOptions")
     kernel = (options.filterHeight, options.filterWidth)
     name = "MaxPool2d" if op.builtin == "MAX_POOL_2D" else "AveragePool2d"
     window = _window(op, options, kernel, dilated=False)
-    op.emit(name, [op.input(0)], kernel=kernel, **window)
+    return op.emit(name, op.input(0), kernel=kernel, **window)
 
 
 @reads("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
-def resize(op: OpView) -> None:
+def resize(op: OpView) -> Value:
     """RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR to a constant size."""
     bilinear = op.builtin == "RESIZE_BILINEAR"
     options = op.options("ResizeBilinearOptions" if bilinear else "ResizeNearestNeighborOptions")
     _positive("size", *op.ints(1))
     if options.alignCorners and options.halfPixelCenters:
         raise BadModel("it aligns corners and pixel centers at once")
-    op.emit(
-        "ResizeBilinear" if bilinear else "ResizeNearest", [op.input(0)], size=op.ints(1),
+    return op.emit(
+        "ResizeBilinear" if bilinear else "ResizeNearest", op.input(0), size=op.ints(1),
         align_corners=bool(options.alignCorners), half_pixel=bool(options.halfPixelCenters),
     )  # fmt: skip
 
 
 @reads("DEPTH_TO_SPACE", "SPACE_TO_DEPTH")
-def depth_space(op: OpView) -> None:
+def depth_space(op: OpView) -> Value:
     """DEPTH_TO_SPACE and SPACE_TO_DEPTH."""
     name = "DepthToSpace" if op.builtin == "DEPTH_TO_SPACE" else "SpaceToDepth"
     block = op.options(f"{name}Options").blockSize
     _positive("block", block)
-    op.emit(name, [op.input(0)], block=block)
+    return op.emit(name, op.input(0), block=block)
 
 
 def _pairs(flat: tuple[int, ...]) -> Pads:
@@ -173,16 +174,16 @@ def _pairs(flat: tuple[int, ...]) -> Pads:
 
 
 @reads("SPACE_TO_BATCH_ND")
-def space_to_batch(op: OpView) -> None:
+def space_to_batch(op: OpView) -> Value:
     """SPACE_TO_BATCH_ND."""
     block, pad = op.ints(1), op.ints(2)
     _positive("block", *block)
-    op.emit("SpaceToBatch", [op.input(0)], block=block, pad=_pairs(pad))
+    return op.emit("SpaceToBatch", op.input(0), block=block, pad=_pairs(pad))
 
 
 @reads("BATCH_TO_SPACE_ND")
-def batch_to_space(op: OpView) -> None:
+def batch_to_space(op: OpView) -> Value:
     """BATCH_TO_SPACE_ND."""
     block, crop = op.ints(1), op.ints(2)
     _positive("block", *block)
-    op.emit("BatchToSpace", [op.input(0)], block=block, crop=_pairs(crop))
+    return op.emit("BatchToSpace", op.input(0), block=block, crop=_pairs(crop))

@@ -7,6 +7,7 @@ from typing import Final
 
 from edgepack.errors import BadModel
 from edgepack.ir import DType, Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.tflite.registry import OpView, reads
 
 # TFLite builtin: IR operator; as many inputs as the IR's row takes, no options that matter.
@@ -35,105 +36,105 @@ def _of_one_type(op: OpView, *values: Value) -> list[Value]:
 
 
 @reads(*_PLAIN)
-def plain(op: OpView) -> None:
+def plain(op: OpView) -> Value:
     """Operators without options."""
     values = op.all_inputs()
     if op.builtin == "SELECT_V2":
         _of_one_type(op, *values[1:])
     elif op.builtin != "PRELU":  # 16-bit activations have an 8-bit alpha
         _of_one_type(op, *values)
-    op.emit(_PLAIN[op.builtin], values)
+    return op.emit(_PLAIN[op.builtin], *values)
 
 
 @reads(*_FUSED)
-def fused(op: OpView) -> None:
+def fused(op: OpView) -> Value:
     """Arithmetic with a fused activation."""
     name = _FUSED[op.builtin]
     activation = op.activation(op.options(f"{name}Options").fusedActivationFunction)
-    op.emit(name, _of_one_type(op, op.input(0), op.input(1)), activation=activation)
+    return op.emit(name, *_of_one_type(op, op.input(0), op.input(1)), activation=activation)
 
 
 @reads("ADD_N")
-def add_n(op: OpView) -> None:
+def add_n(op: OpView) -> Value:
     """ADD_N as a chain of additions; real numbers only, since each step would round."""
     values = _of_one_type(op, *op.all_inputs())
     if values[0].quant is not None and len(values) > 2:
-        raise op.refuse("the sum of more than two quantized values is not supported")
+        raise Refused("the sum of more than two quantized values is not supported")
     total = values[0]
     for value in values[1:-1]:
-        total = op.step("Add", [total, value], None)
+        total = op.emit("Add", total, value)
     if len(values) == 1:
-        op.emit("Reshape", [total], shape=total.shape)
+        return op.emit("Reshape", total, shape=total.shape)
     else:
-        op.emit("Add", [total, values[-1]])
+        return op.emit("Add", total, values[-1])
 
 
 @reads("LEAKY_RELU")
-def leaky_relu(op: OpView) -> None:
+def leaky_relu(op: OpView) -> Value:
     """LEAKY_RELU."""
-    op.emit("LeakyRelu", [op.input(0)], alpha=float(op.options("LeakyReluOptions").alpha))
+    return op.emit("LeakyRelu", op.input(0), alpha=float(op.options("LeakyReluOptions").alpha))
 
 
 @reads("GELU")
-def gelu(op: OpView) -> None:
+def gelu(op: OpView) -> Value:
     """GELU."""
-    op.emit("Gelu", [op.input(0)], approximate=bool(op.options("GeluOptions").approximate))
+    return op.emit("Gelu", op.input(0), approximate=bool(op.options("GeluOptions").approximate))
 
 
 @reads("SOFTMAX")
-def softmax(op: OpView) -> None:
+def softmax(op: OpView) -> Value:
     """SOFTMAX along the last axis."""
     beta = float(op.options("SoftmaxOptions").beta)
     if not 0 < beta < math.inf:  # kernels abort the process
         raise BadModel(f"its beta is {beta:g}")
-    op.emit("Softmax", [op.input(0)], beta=beta)
+    return op.emit("Softmax", op.input(0), beta=beta)
 
 
 @reads("LOCAL_RESPONSE_NORMALIZATION")
-def lrn(op: OpView) -> None:
+def lrn(op: OpView) -> Value:
     """LOCAL_RESPONSE_NORMALIZATION across channels."""
     options = op.options("LocalResponseNormalizationOptions")
-    op.emit(
-        "Lrn", [op.input(0)], radius=options.radius, bias=float(options.bias),
+    return op.emit(
+        "Lrn", op.input(0), radius=options.radius, bias=float(options.bias),
         alpha=float(options.alpha), beta=float(options.beta),
     )  # fmt: skip
 
 
 @reads("SELECT")
-def select(op: OpView) -> None:
+def select(op: OpView) -> Value:
     """SELECT: a condition of rank 1 chooses whole slices along the first dimension."""
     condition, then, other = op.all_inputs()
     if condition.rank == 1 and then.rank > 1:
         shape = (*condition.shape, *(1,) * (then.rank - 1))
-        condition = op.step("Reshape", [condition], None, shape=shape)
-    op.emit("Where", [condition, then, other])
+        condition = op.emit("Reshape", condition, shape=shape)
+    return op.emit("Where", condition, then, other)
 
 
 @reads("CAST", "BITCAST")
-def cast(op: OpView) -> None:
+def cast(op: OpView) -> Value:
     """CAST and BITCAST to the type of the output."""
     if op.outputs[0].dtype is None:
-        raise op.refuse(f"it casts to {op.outputs[0].type_name.lower()}")
-    op.emit(op.builtin.capitalize(), [op.input(0)], to=str(op.outputs[0].dtype))
+        raise Refused(f"it casts to {op.outputs[0].type_name.lower()}")
+    return op.emit(op.builtin.capitalize(), op.input(0), to=str(op.outputs[0].dtype))
 
 
 @reads("QUANTIZE")
-def quantize(op: OpView) -> None:
+def quantize(op: OpView) -> Value:
     """QUANTIZE: from real numbers, or from one set of parameters to another."""
     if op.outputs[0].quant is None or op.outputs[0].dtype is None:
         raise BadModel("its output has no scale")
-    op.emit("Quantize", [op.input(0)], to=str(op.outputs[0].dtype))
+    return op.emit("Quantize", op.input(0), to=str(op.outputs[0].dtype))
 
 
 @reads("DEQUANTIZE")
-def dequantize(op: OpView) -> None:
+def dequantize(op: OpView) -> Value:
     """DEQUANTIZE; a constant (float16 weights, say) becomes a float32 constant."""
     x = op.input(0)
     if x.is_const:
-        op.constant(x.real.astype("float32"))
+        return op.const(x.real.astype("float32"))
     elif x.dtype is DType.FLOAT16:
-        op.emit("Cast", [x], to="float32")
+        return op.emit("Cast", x, to="float32")
     elif x.quant is None:
         raise BadModel("its input has no scale")
     else:
-        op.emit("Dequantize", [x])
+        return op.emit("Dequantize", x)

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edgepack.errors import BadModel
+from edgepack.ir import Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.tflite.registry import OpView, reads
 from edgepack.readers.tflite.shape import axis_of
 
 
 @reads("SLICE")
-def slice_(op: OpView) -> None:
+def slice_(op: OpView) -> Value:
     """SLICE: size -1 means to the end."""
     x, begin, size = op.input(0), op.ints(1), op.ints(2)
     sizes = tuple(d - b if s == -1 else s for d, b, s in zip(x.shape, begin, size, strict=True))
-    op.emit("Slice", [x], begin=begin, size=sizes, stride=(1,) * x.rank)
+    return op.emit("Slice", x, begin=begin, size=sizes, stride=(1,) * x.rank)
 
 
 @reads("STRIDED_SLICE")
-def strided_slice(op: OpView) -> None:
+def strided_slice(op: OpView) -> Value:
     """STRIDED_SLICE as Slice, and Reshape where dimensions appear or vanish."""
     x = op.input(0)
     plan = _SlicePlan(x.shape)
     plan.fill(op.ints(1), op.ints(2), op.ints(3), op.options("StridedSliceOptions"))
     attrs = {"begin": plan.begin, "size": plan.size, "stride": plan.stride}
     if plan.shape == plan.size:
-        op.emit("Slice", [x], **attrs)
-        return
+        return op.emit("Slice", x, **attrs)
     if tuple(plan.size) != x.shape:
-        x = op.step("Slice", [x], x.quant, **attrs)
-    op.emit("Reshape", [x], shape=plan.shape)
+        x = op.emit("Slice", x, **attrs)
+    return op.emit("Reshape", x, shape=plan.shape)
 
 
 class _SlicePlan:
@@ -84,69 +86,69 @@ class _SlicePlan:
 
 
 @reads("GATHER")
-def gather(op: OpView) -> None:
+def gather(op: OpView) -> Value:
     """GATHER."""
     x, options = op.input(0), op.options("GatherOptions")
     axis = axis_of(options.axis, x.rank)
-    op.emit("Gather", [x, op.input(1)], axis=axis, batch_dims=options.batchDims)
+    return op.emit("Gather", x, op.input(1), axis=axis, batch_dims=options.batchDims)
 
 
 @reads("EMBEDDING_LOOKUP")
-def embedding_lookup(op: OpView) -> None:
+def embedding_lookup(op: OpView) -> Value:
     """EMBEDDING_LOOKUP: rows of the second input."""
     table = op.input(1)
     if table.quant is not None:
-        raise op.refuse("its table is quantized")
-    op.emit("Gather", [table, op.input(0)])
+        raise Refused("its table is quantized")
+    return op.emit("Gather", table, op.input(0))
 
 
 @reads("GATHER_ND")
-def gather_nd(op: OpView) -> None:
+def gather_nd(op: OpView) -> Value:
     """GATHER_ND."""
-    op.emit("GatherNd", [op.input(0), op.input(1)])
+    return op.emit("GatherNd", op.input(0), op.input(1))
 
 
 @reads("SCATTER_ND")
-def scatter_nd(op: OpView) -> None:
+def scatter_nd(op: OpView) -> Value:
     """SCATTER_ND into zeros of a constant shape."""
-    op.emit("ScatterNd", [op.input(0), op.input(1)], shape=op.ints(2))
+    return op.emit("ScatterNd", op.input(0), op.input(1), shape=op.ints(2))
 
 
 @reads("DYNAMIC_UPDATE_SLICE")
-def dynamic_update_slice(op: OpView) -> None:
+def dynamic_update_slice(op: OpView) -> Value:
     """DYNAMIC_UPDATE_SLICE."""
-    op.emit("DynamicUpdateSlice", op.all_inputs())
+    return op.emit("DynamicUpdateSlice", *op.all_inputs())
 
 
 @reads("ONE_HOT")
-def one_hot(op: OpView) -> None:
+def one_hot(op: OpView) -> Value:
     """ONE_HOT with constant depth and values."""
-    on, off = op.const(2), op.const(3)
-    op.emit(
-        "OneHot", [op.input(0)], depth=op.ints(1)[0], axis=op.options("OneHotOptions").axis,
+    on, off = op.array(2), op.array(3)
+    return op.emit(
+        "OneHot", op.input(0), depth=op.ints(1)[0], axis=op.options("OneHotOptions").axis,
         on=float(on.item()), off=float(off.item()), to=str(op.input(2).dtype),
     )  # fmt: skip
 
 
 @reads("ARG_MAX", "ARG_MIN")
-def arg_reduction(op: OpView) -> None:
+def arg_reduction(op: OpView) -> Value:
     """ARG_MAX and ARG_MIN."""
     x = op.input(0)
     name = "ArgMax" if op.builtin == "ARG_MAX" else "ArgMin"
-    op.emit(name, [x], axis=axis_of(op.ints(1)[0], x.rank), to=str(op.outputs[0].dtype))
+    return op.emit(name, x, axis=axis_of(op.ints(1)[0], x.rank), to=str(op.outputs[0].dtype))
 
 
 @reads("TOPK_V2")
-def top_k(op: OpView) -> None:
+def top_k(op: OpView) -> Sequence[Value]:
     """TOPK_V2 along the last axis."""
-    op.emit("TopK", [op.input(0)], k=op.ints(1)[0])
+    return op.emit_multi("TopK", op.input(0), k=op.ints(1)[0])
 
 
 @reads("CUMSUM")
-def cumsum(op: OpView) -> None:
+def cumsum(op: OpView) -> Value:
     """CUMSUM."""
     x, options = op.input(0), op.options("CumsumOptions")
-    op.emit(
-        "CumSum", [x], axis=axis_of(op.ints(1)[0], x.rank), exclusive=bool(options.exclusive),
+    return op.emit(
+        "CumSum", x, axis=axis_of(op.ints(1)[0], x.rank), exclusive=bool(options.exclusive),
         reverse=bool(options.reverse),
     )  # fmt: skip

@@ -8,18 +8,16 @@ from typing import Final
 
 import numpy as np
 
-from edgepack import kernels
 from edgepack.errors import BadModel, EdgepackError, Finding, InternalError, Unsupported
-from edgepack.ir import DType, Graph, Node, Value
+from edgepack.ir import DType, Graph, Value
 from edgepack.ir.check import check
+from edgepack.readers.emitter import Refused
 from edgepack.readers.options import ReadOptions
 from edgepack.readers.shapes import Dim, input_shapes
 from edgepack.readers.tflite import rows  # noqa: F401 (register)
 from edgepack.readers.tflite.records import Model, Operator, Tensor, parse
 from edgepack.readers.tflite.registry import ROWS, OpView
 from edgepack.readers.tflite.states import States
-
-_FOLD_ELEMENTS: Final = 4096  # shape arithmetic is folded while reading, weights are not
 
 
 def read_tflite(source: str | Path | bytes, options: ReadOptions | None = None) -> Graph:
@@ -123,20 +121,27 @@ class Reading:
 
     def _operator(self, operator: Operator) -> None:
         view = OpView(self, operator)
-        row = ROWS.get(operator.builtin)
         try:
+            row = ROWS.get(operator.builtin)
             if row is None:
-                raise view.refuse("there is no such operator in edgepack")
-            row(view)
+                raise Refused("there is no such operator in edgepack")
+            result = row(view)
+            self._bind(view, operator, (result,) if isinstance(result, Value) else tuple(result))
+        except Refused as problem:
+            dtype = view.outputs[0].type_name.lower() if view.outputs else None
+            self._findings.append(
+                Finding(view.stem, view.builtin, dtype, problem.reason, problem.hint)
+            )
+            self._stand_in(operator)
         except Unsupported as problem:
             self._findings.extend(problem.findings)
             self._stand_in(operator)
         except BadModel as problem:
-            raise BadModel(problem.message, at=f"{operator.builtin} {view.name}") from problem
+            raise BadModel(problem.message, at=f"{operator.builtin} {view.stem}") from problem
         except (ArithmeticError, ValueError, LookupError, TypeError, EdgepackError) as problem:
             raise BadModel(
                 f"{operator.builtin} has inputs or options that contradict one another",
-                at=view.name,
+                at=view.stem,
             ) from problem
 
     def _stand_in(self, operator: Operator) -> None:
@@ -145,22 +150,24 @@ class Reading:
             t = self.tensor(index)
             self._values[index] = Value(t.name, t.shape, t.dtype or DType.FLOAT32, t.quant)
 
-    def bind(self, operator: Operator, values: tuple[Value, ...]) -> None:
+    def _bind(self, view: OpView, operator: Operator, values: tuple[Value, ...]) -> None:
         """Let `values` be the operator's outputs. Raises BadModel when the file says otherwise."""
-        if len(values) != len(operator.outputs):
+        if values and len(values) != len(operator.outputs):
             raise BadModel(f"it has {len(operator.outputs)} outputs instead of {len(values)}")
-        for index, value in zip(operator.outputs, values, strict=True):
+        for index, value in zip(operator.outputs, values, strict=False):
             tensor = self.tensor(index)
             if index in self._values:
                 raise BadModel(f"{tensor.name} is made twice")
             self._agree(tensor, value)
-            if value.producer is not None:
-                value.name = (
-                    self.graph.fresh(tensor.name) if value.name != tensor.name else (value.name)
-                )
+            if value.producer is not None or self._is_new(value):
+                view.rename(value, tensor.name, view.stem)
                 value.quant = tensor.quant
             _check_scales(value)
-            self._values[index] = self.folded(value)
+            self._values[index] = value
+
+    def _is_new(self, value: Value) -> bool:
+        """Whether a constant was made while reading, and is not one of the file."""
+        return value.is_const and all(v is not value for v in self._values.values())
 
     def _agree(self, tensor: Tensor, value: Value) -> None:
         if tensor.problem:
@@ -178,16 +185,6 @@ class Reading:
                 f"{tensor.name} is declared as {list(tensor.shape)} but comes out as "
                 f"{list(value.shape)}"
             )
-
-    def folded(self, value: Value) -> Value:
-        """The constant that a node makes out of small whole-number constants (shape arithmetic)."""
-        node = value.producer
-        if node is None or not _is_shape_arithmetic(node):
-            return value
-        result = kernels.call(node, [v.const for v in node.present_inputs])[0]
-        node.set_inputs(())
-        self.graph.remove(node)
-        return self.graph.constant(result, value.name)
 
 
 _NARROW: Final = (DType.INT8, DType.UINT8, DType.INT16)
@@ -209,15 +206,3 @@ def _check_scales(value: Value) -> None:
     without = [v.name for v in narrow if v.quant is None]
     if without and len(without) < len(narrow):
         raise BadModel(f"{without[0]} has no scale")
-
-
-def _is_shape_arithmetic(node: Node) -> bool:
-    values = (*node.present_inputs, *node.outputs)
-    return (
-        len(node.outputs) == 1
-        and bool(node.inputs)
-        and all(v is not None and v.is_const for v in node.inputs)
-        and all(v.dtype in (DType.INT32, DType.INT64, DType.BOOL) for v in values)
-        and all(v.quant is None and v.size <= _FOLD_ELEMENTS for v in values)
-        and kernels.find(node) is not None
-    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgepack.errors import BadModel
 from edgepack.ir import Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.tflite.records import Tensor
 from edgepack.readers.tflite.registry import OpView, reads
 from edgepack.schema import tflite as fmt
@@ -17,15 +18,15 @@ _STATES: Final = {18: "hidden", 19: "cell"}
 
 
 @reads("UNIDIRECTIONAL_SEQUENCE_LSTM")
-def lstm(op: OpView) -> None:
+def lstm(op: OpView) -> Value:
     """UNIDIRECTIONAL_SEQUENCE_LSTM; its variables become states that start at zero."""
     if op.input_count < 20 or op.input_count > _SLOTS:
         raise BadModel(f"it has {op.input_count} inputs instead of 20 or 24")
     options = op.options("UnidirectionalSequenceLSTMOptions")
     if options.diagonalRecurrentTensors:
-        raise op.refuse("its recurrent weights are diagonal")
+        raise Refused("its recurrent weights are diagonal")
     if options.fusedActivationFunction != fmt.schema().ActivationFunctionType.TANH:
-        raise op.refuse(f"its activation {options.fusedActivationFunction} is not tanh")
+        raise Refused(f"its activation {options.fusedActivationFunction} is not tanh")
     x = op.input(0)
     if x.rank != 3:
         raise BadModel(f"the input {list(x.shape)} is not [batch, time, features]")
@@ -34,8 +35,8 @@ def lstm(op: OpView) -> None:
         _state(op, i, batch, _STATES[i]) if i in _STATES else op.optional(i)
         for i in range(op.input_count)
     ]
-    op.emit(
-        "Lstm", inputs, cell_clip=float(options.cellClip), proj_clip=float(options.projClip),
+    return op.emit(
+        "Lstm", *inputs, cell_clip=float(options.cellClip), proj_clip=float(options.projClip),
         time_major=bool(options.timeMajor), intermediates=_pairs(op.intermediates),
     )  # fmt: skip
 
@@ -57,11 +58,11 @@ def _pairs(tensors: tuple[Tensor, ...]) -> tuple[tuple[float, int] | None, ...]:
 
 
 @reads("SVDF")
-def svdf(op: OpView) -> None:
+def svdf(op: OpView) -> Value:
     """SVDF; its variable becomes a state that starts at zero."""
     x, options = op.input(0), op.options("SVDFOptions")
     if x.rank != 2:
         raise BadModel(f"the input {list(x.shape)} is not [batch, features]")
     inputs = [x, op.input(1), op.input(2), op.optional(3), _state(op, 4, x.shape[0], "filter")]
     activation = op.activation(options.fusedActivationFunction)
-    op.emit("Svdf", inputs, rank=options.rank, activation=activation)
+    return op.emit("Svdf", *inputs, rank=options.rank, activation=activation)

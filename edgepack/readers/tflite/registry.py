@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from edgepack.errors import BadModel, Finding, Unsupported
-from edgepack.ir import Array, DType, QuantParams, Value
+from edgepack.errors import BadModel
+from edgepack.ir import Array, DType, Value
+from edgepack.readers.emitter import Emitter, Refused, Spec
 from edgepack.readers.tflite.records import Operator, Tensor
 from edgepack.registry import Registry
 from edgepack.schema import tflite as fmt
@@ -16,28 +16,38 @@ from edgepack.schema import tflite as fmt
 if TYPE_CHECKING:
     from edgepack.readers.tflite.read import Reading
 
-Row = Callable[["OpView"], None]
+# A row adds IR nodes and returns the value of each output, or nothing where no values come out.
+Row = Callable[["OpView"], "Value | Sequence[Value]"]
 ROWS: Registry[Row] = Registry("TFLite rows")
 
 reads = ROWS
 
 
-class OpView:
-    """One operator being read: its inputs as IR values, its options, and where results go."""
+# Shape arithmetic is folded while reading; weights are not, they stay as the file has them.
+_FOLD_ELEMENTS: Final = 4096
+_WHOLE: Final = (DType.INT32, DType.INT64, DType.BOOL)
+
+
+class OpView(Emitter):
+    """One operator being read: its inputs as IR values, its options, and what adds nodes for it.
+
+    `stem`, what messages call it, is the name of its first output.
+    """
 
     def __init__(self, reading: Reading, operator: Operator) -> None:
         self._reading = reading
         self._operator = operator
-        self.graph = reading.graph
         self.states = reading.states
         self.builtin = operator.builtin
         self.outputs = tuple(reading.tensor(i) for i in operator.outputs)
         self.intermediates = tuple(reading.tensor(i) for i in operator.intermediates if i >= 0)
+        stem = self.outputs[0].name if self.outputs else f"operator {operator.index}"
+        super().__init__(reading.graph, stem)
 
-    @property
-    def name(self) -> str:
-        """What messages call it: the name of its first output."""
-        return self.outputs[0].name if self.outputs else f"operator {self._operator.index}"
+    def folds(self, inputs: Sequence[Value | None], specs: Sequence[Spec]) -> bool:
+        """Only a few whole numbers."""
+        known = [(v.shape, v.dtype) for v in inputs if v is not None]
+        return all(t in _WHOLE and math.prod(s) <= _FOLD_ELEMENTS for s, t in [*known, *specs])
 
     @property
     def resized(self) -> bool:
@@ -59,7 +69,7 @@ class OpView:
         """Input `index`, which must be there. Raises BadModel."""
         value = self.optional(index)
         if value is None:
-            raise BadModel(f"{self.builtin} lacks its input {index}", at=self.name)
+            raise BadModel(f"{self.builtin} lacks its input {index}", at=self.stem)
         return value
 
     def all_inputs(self) -> list[Value]:
@@ -72,11 +82,11 @@ class OpView:
             return None
         return self._reading.tensor(self._operator.inputs[index])
 
-    def const(self, index: int) -> Array:
+    def array(self, index: int) -> Array:
         """The content of input `index`, which the IR wants as an attribute."""
         value = self.input(index)
         if value.data is None:
-            raise self.refuse(f"its input {index} ({value.name}) is computed while the model runs")
+            raise Refused(f"its input {index} ({value.name}) is computed while the model runs")
         return value.data
 
     def index_of_input(self, index: int) -> int:
@@ -87,9 +97,9 @@ class OpView:
 
     def ints(self, index: int) -> tuple[int, ...]:
         """The content of a constant input as whole numbers."""
-        array = self.const(index)
+        array = self.array(index)
         if not DType.of(array).is_integer:
-            raise BadModel(f"input {index} of {self.builtin} must be whole numbers", at=self.name)
+            raise BadModel(f"input {index} of {self.builtin} must be whole numbers", at=self.stem)
         return tuple(int(v) for v in array.reshape(-1))
 
     def options(self, table: str) -> Any:
@@ -99,7 +109,7 @@ class OpView:
         if self._operator.options_table is None:
             return getattr(fmt.schema(), f"{table}T")()
         raise BadModel(
-            f"{self.builtin} has options of the kind {self._operator.options_table}", at=self.name
+            f"{self.builtin} has options of the kind {self._operator.options_table}", at=self.stem
         )
 
     def activation(self, code: int) -> str:
@@ -107,35 +117,5 @@ class OpView:
         codes = fmt.schema().ActivationFunctionType
         names = {getattr(codes, schema): name for name, schema in fmt.ACTIVATIONS.items()}
         if code not in names:
-            raise self.refuse(f"its fused activation {code} is not known")
+            raise Refused(f"its fused activation {code} is not known")
         return names[code]
-
-    def refuse(self, reason: str, hint: str | None = None) -> Unsupported:
-        """The error that says why this operator cannot be read; the reader collects them."""
-        dtype = self.outputs[0].type_name.lower() if self.outputs else None
-        finding = Finding(self.name, self.builtin, dtype, reason, hint)
-        return Unsupported("not supported", [finding])
-
-    # -- results -----------------------------------------------------------------------------------
-
-    def emit(self, op: str, inputs: Sequence[Value | None], **attrs: Any) -> None:
-        """Add the IR node whose outputs are this operator's outputs."""
-        values = self.graph.add_multi(op, inputs, attrs, name=self.name)
-        self.finish(*values)
-
-    def step(
-        self, op: str, inputs: Sequence[Value | None], quant: QuantParams | None, **attrs: Any
-    ) -> Value:
-        """Add an IR node in front of the last one; its output has the parameters `quant`."""
-        value = self.graph.add(op, inputs, attrs, name=f"{self.name}/{op.lower()}")
-        value.quant = quant
-        return self._reading.folded(value)
-
-    def constant(self, data: Array) -> None:
-        """Let this operator's output be a constant: it is known while reading."""
-        value = self.graph.constant(np.ascontiguousarray(data), self.name, self.outputs[0].quant)
-        self.finish(value)
-
-    def finish(self, *values: Value) -> None:
-        """Bind this operator's outputs to values: names, parameters, and a check of shapes."""
-        self._reading.bind(self._operator, values)

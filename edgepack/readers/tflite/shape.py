@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from edgepack.errors import BadModel
 from edgepack.ir import Value
+from edgepack.readers.emitter import Refused
 from edgepack.readers.tflite.registry import OpView, reads
 from edgepack.schema import tflite as fmt
 
@@ -21,10 +23,10 @@ def axis_of(axis: int, rank: int) -> int:
 
 
 @reads("RESHAPE")
-def reshape(op: OpView) -> None:
+def reshape(op: OpView) -> Value:
     """RESHAPE to the shape in its second input, else in its options, else of its output."""
     x = op.input(0)
-    op.emit("Reshape", [x], shape=_fitting(op, x, _wanted(op)))
+    return op.emit("Reshape", x, shape=_fitting(op, x, _wanted(op)))
 
 
 def _wanted(op: OpView) -> tuple[int, ...]:
@@ -51,7 +53,7 @@ def _fitting(op: OpView, x: Value, wanted: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @reads("SQUEEZE", "EXPAND_DIMS")
-def same_elements(op: OpView) -> None:
+def same_elements(op: OpView) -> Value:
     """SQUEEZE and EXPAND_DIMS as Reshape."""
     x = op.input(0)
     if op.builtin == "EXPAND_DIMS":
@@ -64,64 +66,51 @@ def same_elements(op: OpView) -> None:
         if any(x.shape[a] != 1 for a in axes):
             raise BadModel(f"dimensions {sorted(axes)} of {list(x.shape)} are not all 1")
         shape = tuple(d for i, d in enumerate(x.shape) if i not in axes)
-    op.emit("Reshape", [x], shape=shape)
+    return op.emit("Reshape", x, shape=shape)
 
 
 @reads("TRANSPOSE")
-def transpose(op: OpView) -> None:
+def transpose(op: OpView) -> Value:
     """TRANSPOSE."""
     x, perm = op.input(0), op.ints(1)
     perm = tuple(axis_of(p, x.rank) for p in perm)
     if sorted(perm) != list(range(x.rank)):
         raise BadModel(f"{perm} is no permutation of {x.rank} dimensions")
-    op.emit("Transpose", [x], perm=perm)
+    return op.emit("Transpose", x, perm=perm)
 
 
 @reads("CONCATENATION")
-def concatenation(op: OpView) -> None:
+def concatenation(op: OpView) -> Value:
     """CONCATENATION."""
     options = op.options("ConcatenationOptions")
     if op.activation(options.fusedActivationFunction) != "none":
-        raise op.refuse("it has a fused activation")
+        raise Refused("it has a fused activation")
     values = op.all_inputs()
-    op.emit("Concat", values, axis=axis_of(options.axis, op.input(0).rank))
+    return op.emit("Concat", *values, axis=axis_of(options.axis, op.input(0).rank))
 
 
 @reads("PACK")
-def pack(op: OpView) -> None:
+def pack(op: OpView) -> Value:
     """PACK: a new dimension along which the inputs lie."""
     values, first = op.all_inputs(), op.input(0)
     axis = axis_of(op.options("PackOptions").axis, first.rank + 1)
-    shape = (*first.shape[:axis], 1, *first.shape[axis:])
     if all(v.is_const for v in values):
-        op.constant(np.stack([v.const for v in values], axis))
-    elif len(values) == 1:
-        op.emit("Reshape", values, shape=shape)
-    else:
-        op.emit("Concat", [op.step("Reshape", [v], v.quant, shape=shape) for v in values],
-                axis=axis)  # fmt: skip
+        return op.const(np.stack([v.const for v in values], axis))
+    return op.stack(values, axis)
 
 
 @reads("UNPACK")
-def unpack(op: OpView) -> None:
+def unpack(op: OpView) -> Sequence[Value]:
     """UNPACK: the slices along a dimension, without it."""
     x = op.input(0)
     axis = axis_of(op.options("UnpackOptions").axis, x.rank)
     if x.shape[axis] != len(op.outputs):
         raise BadModel(f"{len(op.outputs)} outputs for {x.shape[axis]} slices")
-    shape = x.shape[:axis] + x.shape[axis + 1 :]
-    parts = op.graph.add_multi(
-        "Split", [x], {"axis": axis, "sizes": (1,) * x.shape[axis]}, name=f"{op.name}/split"
-    )
-    results = []
-    for part, out in zip(parts, op.outputs, strict=True):
-        part.quant = x.quant
-        results.append(op.graph.add("Reshape", [part], {"shape": shape}, name=out.name))
-    op.finish(*results)
+    return op.unstack(x, axis)
 
 
 @reads("SPLIT", "SPLIT_V")
-def split(op: OpView) -> None:
+def split(op: OpView) -> Sequence[Value]:
     """SPLIT into equal parts, SPLIT_V into parts of given sizes."""
     if op.builtin == "SPLIT":
         x, axis_index = op.input(1), 0
@@ -131,11 +120,11 @@ def split(op: OpView) -> None:
     count = len(op.outputs)
     sizes = op.ints(1) if op.builtin == "SPLIT_V" else (x.shape[axis] // count,) * count
     rest = x.shape[axis] - sum(s for s in sizes if s >= 0)
-    op.emit("Split", [x], axis=axis, sizes=tuple(rest if s < 0 else s for s in sizes))
+    return op.emit_multi("Split", x, axis=axis, sizes=tuple(rest if s < 0 else s for s in sizes))
 
 
 @reads("PAD", "PADV2", "MIRROR_PAD")
-def pad(op: OpView) -> None:
+def pad(op: OpView) -> Value:
     """PAD with zeros, PADV2 with a value, MIRROR_PAD."""
     x, flat = op.input(0), op.ints(1)
     pads = tuple(zip(flat[::2], flat[1::2], strict=True))
@@ -148,61 +137,60 @@ def pad(op: OpView) -> None:
         mode = "symmetric" if symmetric else "reflect"
     elif op.builtin == "PADV2":
         constant = op.input(2)
-        value = float(np.asarray(op.const(2) if constant.quant is None else constant.real).item())
-    op.emit("Pad", [x], pads=pads, mode=mode, value=value)
+        value = float(np.asarray(op.array(2) if constant.quant is None else constant.real).item())
+    return op.emit("Pad", x, pads=pads, mode=mode, value=value)
 
 
 @reads("TILE")
-def tile(op: OpView) -> None:
+def tile(op: OpView) -> Value:
     """TILE."""
-    op.emit("Tile", [op.input(0)], multiples=op.ints(1))
+    return op.emit("Tile", op.input(0), multiples=op.ints(1))
 
 
 @reads("BROADCAST_TO")
-def broadcast_to(op: OpView) -> None:
+def broadcast_to(op: OpView) -> Value:
     """BROADCAST_TO."""
-    op.emit("BroadcastTo", [op.input(0)], shape=op.ints(1))
+    return op.emit("BroadcastTo", op.input(0), shape=op.ints(1))
 
 
 @reads("REVERSE_V2")
-def reverse(op: OpView) -> None:
+def reverse(op: OpView) -> Value:
     """REVERSE_V2."""
     x = op.input(0)
-    op.emit("Reverse", [x], axes=tuple(axis_of(a, x.rank) for a in op.ints(1)))
+    return op.emit("Reverse", x, axes=tuple(axis_of(a, x.rank) for a in op.ints(1)))
 
 
 @reads("SHAPE", "RANK")
-def shape_of(op: OpView) -> None:
+def shape_of(op: OpView) -> Value:
     """SHAPE and RANK are known while reading, as every shape is."""
     x = op.input(0)
     dtype = np.int64 if op.outputs[0].type_name == "INT64" else np.int32
-    op.constant(np.array(x.shape if op.builtin == "SHAPE" else x.rank, dtype))
+    return op.const(np.array(x.shape if op.builtin == "SHAPE" else x.rank, dtype))
 
 
 @reads("ZEROS_LIKE")
-def zeros_like(op: OpView) -> None:
+def zeros_like(op: OpView) -> Value:
     """ZEROS_LIKE as a constant."""
     x = op.input(0)
-    op.constant(np.zeros(x.shape, x.dtype.numpy))
+    return op.const(np.zeros(x.shape, x.dtype.numpy))
 
 
 @reads("FILL")
-def fill(op: OpView) -> None:
+def fill(op: OpView) -> Value:
     """FILL of constants as a constant, else BroadcastTo."""
     value, shape = op.input(1), op.ints(0)
     if value.is_const and math.prod(shape) <= 2**24:
-        op.constant(np.full(shape, value.const.item(), value.dtype.numpy))
-    else:
-        op.emit("BroadcastTo", [value], shape=shape)
+        return op.const(np.full(shape, value.const.item(), value.dtype.numpy))
+    return op.emit("BroadcastTo", value, shape=shape)
 
 
 @reads("RANGE")
-def range_(op: OpView) -> None:
+def range_(op: OpView) -> Value:
     """RANGE of constants."""
-    start, limit, step = (op.const(i).item() for i in range(3))
+    start, limit, step = (op.array(i).item() for i in range(3))
     if not step or (limit - start) / step > 2**24:
         raise BadModel(f"the range from {start} to {limit} by {step} is not sensible")
-    op.constant(np.arange(start, limit, step).astype(op.input(0).dtype.numpy))
+    return op.const(np.arange(start, limit, step).astype(op.input(0).dtype.numpy))
 
 
 _REDUCE: Final = {
@@ -213,9 +201,9 @@ _REDUCE: Final = {
 
 
 @reads(*_REDUCE)
-def reduction(op: OpView) -> None:
+def reduction(op: OpView) -> Value:
     """MEAN, SUM and their kin."""
     x = op.input(0)
     axes = tuple(sorted({axis_of(a, x.rank) for a in op.ints(1)}))
     keepdims = bool(op.options("ReducerOptions").keepDims)
-    op.emit(_REDUCE[op.builtin], [x], axes=axes, keepdims=keepdims)
+    return op.emit(_REDUCE[op.builtin], x, axes=axes, keepdims=keepdims)
