@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from edgepack.ir import Graph
 from edgepack.ir.shapes import NCHW
 from edgepack.passes import compositions
+from edgepack.passes.constants import fold_constants
 from edgepack.passes.layout import restore_io, to_layout
 from edgepack.passes.manager import run_pass, run_passes, run_to_fixpoint
 from edgepack.passes.match import live
@@ -23,7 +26,8 @@ def legalize_onnx(graph: Graph) -> int:
     count = run_pass(graph, restore_io)
     count += run_to_fixpoint(graph, (apply_rules,))
     count += to_layout(graph, NCHW, keep_io=True)
-    count += run_to_fixpoint(graph, (spell_out_batchnorm,))
+    fold_reshapes = partial(fold_constants, ops=("Reshape",))
+    count += run_to_fixpoint(graph, (spell_out_batchnorm, fold_reshapes))
     return count + run_passes(graph, (complete_splits, store_unsigned))
 
 

@@ -52,7 +52,9 @@ def on_reals(rule: Rule) -> Rule:
 def compute_in_reals(graph: Graph, node: Node) -> bool:
     """Dequantize, the operator on real numbers, Quantize."""
     make, out = Maker(graph, node), node.output
-    inputs = [v if v is None or v.quant is None else make("Dequantize", v) for v in node.inputs]
+    quantized = dict.fromkeys(v for v in node.present_inputs if v.quant is not None)
+    reals = {v: make("Dequantize", v) for v in quantized}
+    inputs = [v if v is None else reals.get(v, v) for v in node.inputs]
     real = make(node.op, *inputs, attrs=node.attrs)
     supersede(graph, out, "Quantize", [real], {"to": str(out.dtype)})
     return True
