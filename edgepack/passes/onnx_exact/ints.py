@@ -212,11 +212,15 @@ class Ints:
         """The numbers as another type, which must hold them."""
         if not dtype.limits[0] <= self.low <= self.high <= dtype.limits[1]:
             raise InternalError(f"{self.low} .. {self.high} leave {dtype}", at=self.value.name)
-        if dtype is DType.INT64:
+        if dtype is DType.INT64 and not self.value.is_const:
             return self.value
-        if self.value.is_const:
-            return self.graph.constant(self.value.const.astype(dtype.numpy), self.value.name)
-        return self.graph.add("Cast", [self.value], {"to": str(dtype)})
+        value = self.value
+        if value.is_const:  # in the file as narrow as can be
+            kind = _narrowest(self.low, self.high)
+            value = self.graph.constant(value.const.astype(kind.numpy), value.name)
+            if kind is dtype:
+                return value
+        return self.graph.add("Cast", [value], {"to": str(dtype)})
 
 
 Operand = Ints | int | Array
@@ -238,8 +242,7 @@ class Table:
             raise InternalError(f"a table from {first} to {last} is too large")
         entries = np.asarray(function(np.arange(first, last + 1, dtype=np.int64)), np.int64)
         low, high = int(entries.min()), int(entries.max())
-        narrow = (t for t in _NARROW if t.limits[0] <= low and high <= t.limits[1])
-        kind = next(narrow, DType.INT64)
+        kind = _narrowest(low, high)
         return cls(graph.constant(entries.astype(kind.numpy), "table"), first, low, high)
 
     def __call__(self, x: Ints) -> Ints:
@@ -275,6 +278,11 @@ def _as_int64(graph: Graph, value: Value) -> Value:
     if value.dtype is DType.INT64:
         return value
     return graph.add("Cast", [value], {"to": "int64"})
+
+
+def _narrowest(low: int, high: int) -> DType:
+    holds = (t for t in _NARROW if t.limits[0] <= low and high <= t.limits[1])
+    return next(holds, DType.INT64)
 
 
 def _is(operand: Operand, number: int) -> bool:

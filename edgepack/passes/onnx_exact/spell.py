@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgepack.errors import Finding, Unsupported
+from edgepack.errors import Finding, InternalError, Unsupported
 from edgepack.ir import Graph, Node, Value
+from edgepack.ir.shapes import NHWC
 from edgepack.kernels.call import find, is_real
 from edgepack.kernels.registry import QUANTIZED
 from edgepack.passes.manager import run_pass
@@ -53,6 +54,8 @@ def _spell_node(graph: Graph, node: Node) -> Sequence[Finding]:
         plain_fill(graph, node)
         widen(graph, node)
         return []
+    if node.attrs.get("layout", NHWC) != NHWC:
+        raise InternalError("quantized operators are spelled out in NHWC", at=node.name)
     try:
         made = SPELLINGS[node.op](graph, node)
     except Unsupported as problem:
