@@ -46,8 +46,8 @@ _DYNAMIC = {"dynamic": DType.INT8, "dynamic4": DType.INT4}
 class Lowered:
     """`real` is the float graph as legalized, `graph` what goes to TFLite (the same when float).
 
-    `portable` is what goes to ONNX: the same integers where quantized, else the graph before it
-    was legalized for TFLite.
+    `portable` is what goes to ONNX: the same integers where quantized (but biases beside 4-bit
+    weights, see `quantize.rounding`), else the graph before it was legalized for TFLite.
     `samples` are the calibration data in the source's layout, for measuring; `methods` says how
     the range of each value was chosen.
     `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files. `warnings`
@@ -202,6 +202,8 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     plan = quantize_nearest(graph, seen, wanted, has_kernel(target))
     if (options.io or target.io) == "uint8":
         unsigned_ends(graph)
+    portable = graph if options.onnx_exact else graph.copy()
+    absorb_double_rounding(graph)
     quantization = Quantization(
         scheme,
         "data-free" if samples is None else "calibration",
@@ -210,7 +212,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
         io_of(graph),
     )
     warnings = (_guess_warning(options),) if audit is None else audit.warnings
-    return Lowered(real, graph, graph, quantization, samples, plan.methods, warnings)
+    return Lowered(real, graph, portable, quantization, samples, plan.methods, warnings)
 
 
 def _quantize_options(target: Target, options: ExportOptions, scheme: str) -> QuantizeOptions:
