@@ -32,6 +32,7 @@ from edgepack.quantize.float_weights import (
 )
 from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
+from edgepack.quantize.rounding import absorb_double_rounding
 from edgepack.report import Quantization
 from edgepack.validation.interface import Interface, Side
 from edgepack.writers.tflite import write_tflite
