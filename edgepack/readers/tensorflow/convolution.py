@@ -12,6 +12,7 @@ from edgepack.ir.shapes import split_layout
 from edgepack.readers.emitter import Refused
 from edgepack.readers.tensorflow.call import Call
 from edgepack.readers.tensorflow.registry import reads
+from edgepack.schema.tflite import same_padding
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -31,14 +32,7 @@ def _pads(call: Call, x: Value, kernel: Sequence[int], dilation: Sequence[int] =
         return (0, 0), (0, 0)
     sizes = split_layout(x.shape, call.layout)[1]
     stride = _planar(call, call.attrs["strides"])
-    return tuple(_same(*dim) for dim in zip(sizes, kernel, stride, dilation, strict=True))
-
-
-def _same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """SAME padding: as many windows as size / stride rounded up, the odd pixel at the end."""
-    windows = -(-size // stride)
-    total = max((windows - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-    return total // 2, total - total // 2
+    return tuple(same_padding(*dim) for dim in zip(sizes, kernel, stride, dilation, strict=True))
 
 
 def _geometry(call: Call, x: Value, kernel: Sequence[int]) -> dict[str, Any]:
