@@ -36,6 +36,7 @@ class QuantRule:
     "integer" means the operator does not care (indices, masks).
     `weight` and `bias` are input indices: weights are symmetric, per channel along `axis`; the bias
     is int32 (int64 with int16 activations), zero point 0, scale input * weights.
+    `rescales`: kernels take an input in other parameters than the output's.
     """
 
     output: Literal["observed", "same", "fixed", "float", "integer"] = "observed"
@@ -43,6 +44,7 @@ class QuantRule:
     weight: int | None = None
     axis: int = 0
     bias: int | None = None
+    rescales: bool = True
 
 
 OBSERVED = QuantRule()
@@ -56,9 +58,12 @@ UNIT_RANGE = QuantRule(  # 0..1: softmax, sigmoid
 LOG_RANGE = QuantRule(  # -16..0: log-softmax
     "fixed", {DType.INT8: (16 / 256, 127), DType.UINT8: (16 / 256, 255)}
 )
-SYMMETRIC_UNIT_RANGE = QuantRule(  # -1..1: tanh, L2 normalization
+SYMMETRIC_UNIT_RANGE = QuantRule(  # -1..1: tanh
     "fixed",
     {DType.INT8: (1 / 128, 0), DType.UINT8: (1 / 128, 128), DType.INT16: (1 / 32768, 0)},
+)
+UNIT_LENGTH = QuantRule(  # -1..1: L2 normalization, which no runtime has in 16 bits
+    "fixed", {DType.INT8: (1 / 128, 0), DType.UINT8: (1 / 128, 128)}
 )
 WEIGHTED = QuantRule(weight=1, axis=0, bias=2)
 WEIGHTED_LAST = QuantRule(weight=1, axis=3, bias=2)
@@ -170,7 +175,8 @@ OPS: Final[Mapping[str, Op]] = {
                        shapes.batch_to_space, {"block": REQUIRED, "crop": REQUIRED}, SAME),
     # -- activations -------------------------------------------------------------------------------
     "Relu": _unary("max(x, 0)"),
-    "Relu6": _unary("min(max(x, 0), 6)"),
+    # TensorFlow Lite Micro's kernel only clamps, whatever the two scales are
+    "Relu6": _unary("min(max(x, 0), 6)", QuantRule(rescales=False)),
     "ReluN1To1": _unary("min(max(x, -1), 1)"),
     "Relu0To1": _unary("min(max(x, 0), 1)", SAME),
     "Clip": _unary("min(max(x, min), max)", SAME, min=REQUIRED, max=REQUIRED),
@@ -281,7 +287,7 @@ OPS: Final[Mapping[str, Op]] = {
     "RmsNorm": Op("x / sqrt(mean(x^2) + eps) over the dimensions from axis on, times gamma",
                   "x gamma?", shapes.same, {"axis": -1, "eps": 1e-5}, FLOAT, kind="last"),
     "L2Norm": Op("x / its length along the last axis", "x", shapes.same, {},
-                 SYMMETRIC_UNIT_RANGE, kind="last"),
+                 UNIT_LENGTH, kind="last"),
     "Lrn": Op("local response normalization across channels", "x", shapes.same,
               _spatial(radius=REQUIRED, bias=1.0, alpha=1.0, beta=0.5), FLOAT),
     # -- recurrent ---------------------------------------------------------------------------------

@@ -57,8 +57,10 @@ class QuantPlan:
         if node not in self.precision:
             return REAL
         dtype = self.precision[node].activations
-        own = self.stored(value)
-        if own.dtype is dtype and row(node.op).quant.output != "same":
+        own, rule = self.stored(value), row(node.op).quant
+        if not rule.rescales:
+            return Storage(dtype, self.shared[node.output, dtype])
+        if own.dtype is dtype and rule.output != "same":
             return own
         return Storage(dtype, self.shared[value, dtype])
 

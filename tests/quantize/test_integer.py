@@ -12,6 +12,7 @@ from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.reference import ReferenceRuntime
+from edgepack.run.tflm import TflmRuntime
 from edgepack.validation.compare import sqnr_db
 from edgepack.validation.interface import Interface
 from edgepack.writers.tflite import write_tflite
@@ -42,6 +43,13 @@ CASES = {
         m = MaxPool2d(x, kernel=(2, 2), stride=(2, 2))
         p = Pad(m, pads=((0, 0), (1, 0), (1, 0), (0, 0)))
         y = Reshape(p, shape=(1, 64))
+        output(y)""",
+    "a clamp with two readers before it": """
+        x: float32[1, 6, 6, 4] = input()
+        w = random(8, 3, 3, 4)
+        c = Conv2d(x, w)
+        r = Relu6(c)
+        y = Concat(r, c, axis=3)
         output(y)""",
     "classifier": """
         x: float32[1, 16] = input()
@@ -115,6 +123,20 @@ def test_litert_gives_what_the_reference_gives(case):
         for a, b in zip(ReferenceRuntime(result).run(feeds), litert.run(feeds), strict=True):
             # LiteRT's reference requantizes in one rounding where TFLite Micro takes two
             assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_tflm_gives_the_reference_s_bits(case):
+    pytest.importorskip("tflite_micro")
+    _, result, samples = quantized(CASES[case], DType.INT8)
+    interface = Interface.of(result)
+    names = [v.name for v in result.inputs]
+    reference = ReferenceRuntime(result)
+    micro = TflmRuntime(write_tflite(result), reference.inputs, reference.outputs)
+    for sample in samples[:5]:
+        feeds = interface.encoded(dict(zip(names, sample, strict=True)), "graph")
+        for a, b in zip(reference.run(feeds), micro.run(feeds), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("case", CASES)
