@@ -18,18 +18,25 @@ from edgepack.kernels.convolution import out_spatial
 from edgepack.kernels.fixed_point import Ints as Numbers
 from edgepack.kernels.quantized_convolution import channel_multipliers
 from edgepack.kernels.quantized_dense import tensor_multiplier
-from edgepack.kernels.quantized_scale import params, wide, zero
+from edgepack.kernels.quantized_scale import params, refuse, wide, zero
 from edgepack.passes.onnx_exact.fixed_point import multiply, multiply_wide, wrap32
 from edgepack.passes.onnx_exact.ints import Ints, from_value, whole
 from edgepack.passes.onnx_exact.spelling import centred, centred_constant, finish, spells, stored
 
 _DIGIT = 256
+_LARGEST_WIDE_SHIFT = 14
 
 
 def requantized_sums(
     node: Node, sums: Ints, bias: Ints | int, scaling: tuple[Numbers, Numbers], *, in_64: bool
 ) -> Ints:
-    """Sums with their bias, scaled to the output and clamped."""
+    """Sums with their bias, scaled to the output and clamped.
+
+    Raises Unsupported for factors of 2**14 and more, at which the kernel in 64 bits shifts by less
+    than nothing.
+    """
+    if in_64 and (scaling[1] > _LARGEST_WIDE_SHIFT).any():
+        raise refuse(node, "the output's scale is too small for 64-bit sums")
     total = sums + bias
     scaled = multiply_wide(total, *scaling) if in_64 else multiply(wrap32(total), *scaling)
     return finish(node, scaled)
