@@ -14,7 +14,7 @@ import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.checking import fit_requirements, notes_on, source_info
 from edgepack.api.folder import refuse_strangers, replaced_folder
-from edgepack.api.lower import Lowered, canonical, is_quantized, lower, noise, tflite_file
+from edgepack.api.lower import Lowered, canonical, is_quantized, lower, made_up_inputs, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
@@ -204,13 +204,14 @@ def _agreement_before_softmax(
 
 
 def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Mapping[str, Array]]:
-    """Some inputs in the source's layout: calibration samples, or noise where there are none."""
+    """Some inputs in the source's layout: calibration samples, or synthetic ones without them."""
     if lowered.samples is not None:
         for sample, _ in zip(lowered.samples, range(count), strict=False):
             yield sample.inputs
         return
     interface = lowered.interface
-    for arrays, _ in zip(noise(lowered.real or lowered.graph, options), range(count), strict=False):
+    made_up = made_up_inputs(lowered.real or lowered.graph, options)
+    for arrays, _ in zip(made_up, range(count), strict=False):
         yield {
             port.name: port.to_source(array)
             for port, array in zip(interface.inputs, arrays, strict=True)

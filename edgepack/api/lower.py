@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-
-import numpy as np
 
 import edgepack
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import has_kernel, refuse_scheme, takes_weights
 from edgepack.calibrate.collect import collect
+from edgepack.calibrate.data_free import DataFree, data_free_statistics
+from edgepack.calibrate.synthetic import synthetic_inputs
 from edgepack.data import Audit, Samples, load_samples
 from edgepack.errors import BadInput
-from edgepack.ir import Array, DType, Graph, Value
+from edgepack.ir import Array, DType, Graph
 from edgepack.passes.layout import choose_io, to_layout
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.manager import run_pass
-from edgepack.passes.pipeline import optimize
+from edgepack.passes.pipeline import canonicalize, optimize
 from edgepack.passes.tflite.flatten import flatten_into_dense
 from edgepack.profiles import Runtime, Target, load_runtime
 from edgepack.quantize.ends import unsigned_ends
@@ -31,6 +30,7 @@ from edgepack.quantize.float_weights import (
     widen_weights,
 )
 from edgepack.quantize.integer import quantize_nearest
+from edgepack.quantize.moments import batch_moments
 from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
 from edgepack.quantize.rounding import absorb_double_rounding
 from edgepack.report import Quantization
@@ -38,8 +38,7 @@ from edgepack.validation.interface import Interface, Side
 from edgepack.writers.tflite import write_tflite
 
 DEFAULT_SAMPLES = 100  # of calibration data, spread over all there is
-_NOISE_SAMPLES = 16
-_DEFAULT_SPAN = (-1.0, 1.0)
+DEFAULT_SPAN = (-1.0, 1.0)
 _DYNAMIC = {"dynamic": DType.INT8, "dynamic4": DType.INT4}
 
 
@@ -81,6 +80,8 @@ def canonical(graph: Graph, input_layout: str | None = None) -> Graph:
         choose_io(graph, input_layout.upper())
     else:
         to_layout(graph, "NHWC", keep_io=input_layout == "keep")
+    canonicalize(graph)
+    graph.source.batch_moments.update(batch_moments(graph))
     optimize(graph)
     return graph
 
@@ -193,11 +194,15 @@ def _measuring_samples(
 def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
     audit = None if samples is None else Audit(samples)
-    data: Iterable[Sequence[Array]] = noise(real, options)
-    if audit is not None:
+    free = None
+    if audit is None:
+        span = options.span() or DEFAULT_SPAN
+        free = data_free_statistics(real, span, seed=options.seed, threads=options.threads)
+        seen = free.seen
+    else:
         interface = Interface.of(real)
         data = (interface.feed(sample.inputs, "graph") for sample in audit)
-    seen = collect(real, data, threads=options.threads)
+        seen = collect(real, data, threads=options.threads)
     wanted = _quantize_options(target, options, scheme)
     graph = real.copy()
     plan = quantize_nearest(graph, seen, wanted, has_kernel(target))
@@ -211,8 +216,11 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
         None if samples is None else len(samples),
         wanted.per_channel,
         io_of(graph),
+        None if free is None else free.basis,
     )
-    warnings = (_guess_warning(options),) if audit is None else audit.warnings
+    warnings = audit.warnings if audit is not None else ()
+    if free is not None:
+        warnings = _guess_warnings(free, options)
     return Lowered(real, graph, portable, quantization, samples, plan.methods, warnings)
 
 
@@ -221,34 +229,23 @@ def _quantize_options(target: Target, options: ExportOptions, scheme: str) -> Qu
         precision=INTEGER_SCHEMES[scheme],
         per_channel=not options.per_tensor,
         method=options.range_method,
-        correct_bias=options.calibration is not None,  # mean inputs of noise would be guesses
         integer_io=(options.io or target.io) != "float",
     )
 
 
-def _guess_warning(options: ExportOptions) -> str:
-    basis = "--input-range" if options.input_range is not None else "an assumed range of -1..1"
+def _guess_warnings(free: DataFree, options: ExportOptions) -> tuple[str, ...]:
+    unknown = options.input_range is None
+    if not (unknown or free.guessed):
+        return ()
+    low, high = options.span() or DEFAULT_SPAN
+    within = f"an assumed range of {low:g}..{high:g}" if unknown else "--input-range"
+    remedy = "--input-range or --calibration" if unknown else "--calibration"
     return (
-        f"no calibration data: activation ranges come from seeded noise within {basis} and are "
-        "guesses; give --calibration for figures to rely on"
+        f"no calibration data: activation ranges come from {free.basis} within {within} and are "
+        f"guesses; give {remedy} for figures to rely on",
     )
 
 
-def noise(graph: Graph, options: ExportOptions) -> Iterator[list[Array]]:
-    """Seeded inputs within the declared range, smooth and rough by turns, in the graph's layout."""
-    low, high = options.span() or _DEFAULT_SPAN
-    for index in range(_NOISE_SAMPLES):
-        yield [_noise(v, low, high, options.seed, index) for v in graph.inputs]
-
-
-def _noise(value: Value, low: float, high: float, seed: int, index: int) -> Array:
-    rng = np.random.default_rng([seed, index, zlib.crc32(value.name.encode())])
-    if not value.dtype.is_float:
-        return np.zeros(value.shape, value.dtype.numpy)
-    unit = rng.random(value.shape)
-    if index % 2 and value.rank == 4:
-        coarse = rng.random((value.shape[0], 4, 4, value.shape[3]))
-        rows = np.arange(value.shape[1]) * 4 // value.shape[1]
-        columns = np.arange(value.shape[2]) * 4 // value.shape[2]
-        unit = coarse[:, rows][:, :, columns]
-    return (low + (high - low) * unit).astype(value.dtype.numpy)
+def made_up_inputs(graph: Graph, options: ExportOptions) -> Iterator[list[Array]]:
+    """Seeded inputs within the declared range, in the graph's layout, where there are no data."""
+    return synthetic_inputs(graph, options.span() or DEFAULT_SPAN, seed=options.seed)

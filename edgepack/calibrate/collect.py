@@ -30,13 +30,14 @@ def collect(
     for inputs in samples:
         for name, array in observer.run(inputs).items():
             if array.dtype.kind == "f":
-                _refuse_overflow(name, array)
+                refuse_overflow(name, array)
                 seen = table.setdefault(name, Statistics())
                 seen.update(array, keep_mean=name in weighted)
     return table
 
 
-def _refuse_overflow(name: str, array: Array) -> None:
+def refuse_overflow(name: str, array: Array) -> None:
+    """Raise BadModel when an array holds what no scale can."""
     if array.size and not np.abs(array).max() < _LARGEST:  # NaN is not less either
         raise BadModel(
             f"the value {name} becomes NaN, infinite or beyond {_LARGEST:g}: no scale holds it",

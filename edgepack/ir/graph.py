@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,14 @@ from edgepack.ir.value import Attr, Node, Value
 Perm = tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelMoments:
+    """Mean and standard deviation of each channel of a value, float64 [C]."""
+
+    mean: Array
+    deviation: Array
+
+
 @dataclass(slots=True)
 class Source:
     """Where a graph came from: what report.json says, and the layouts its inputs were written in.
@@ -23,6 +32,8 @@ class Source:
     `input_perms[name]` is the transpose that takes an input of the *file* to the input of the graph
     (NCHW to NHWC is (0, 2, 3, 1)); inputs that were not touched are absent. `output_perms[name]`
     likewise takes an output of the file to the output of the graph.
+    `batch_moments[name]` is what BatchNorm said of a value (of a layer's output with a fused
+    activation: before that).
     """
 
     path: str = ""
@@ -30,6 +41,7 @@ class Source:
     sha256: str = ""
     input_perms: dict[str, Perm] = field(default_factory=dict)
     output_perms: dict[str, Perm] = field(default_factory=dict)
+    batch_moments: dict[str, ChannelMoments] = field(default_factory=dict)
 
 
 class Graph:
@@ -224,10 +236,12 @@ def _copy(graph: Graph, memo: dict[int, Value]) -> Graph:
 
     new = Graph(graph.name)
     source = graph.source
-    new.source = Source(
-        source.path, source.format, source.sha256,
-        dict(source.input_perms), dict(source.output_perms),
-    )  # fmt: skip
+    new.source = dataclasses.replace(
+        source,
+        input_perms=dict(source.input_perms),
+        output_perms=dict(source.output_perms),
+        batch_moments=dict(source.batch_moments),
+    )
     new.inputs = [twin(v) for v in graph.inputs]
     for node in graph.nodes:
         inputs = [None if v is None else twin(v) for v in node.inputs]

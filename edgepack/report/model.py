@@ -26,13 +26,17 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """How the model was quantized; `data` is calibration, data-free, source or none."""
+    """How the model was quantized; `data` is calibration, data-free, source or none.
+
+    `data_free` says what stood in for data.
+    """
 
     scheme: str
     data: str
     calibration_samples: int | None = None
     per_channel: bool | None = None
     io: str | None = None
+    data_free: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""Runs a graph node by node over all samples at once, so that nodes may change on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgepack.ir import Array, Graph, Node, Value
+from edgepack.run.litert import LiteRTRuntime
+from edgepack.writers.tflite import write_tflite
+
+
+class Stepper:
+    """A graph legalized for TFLite (float or integer) and the values of its samples.
+
+    Values are kept from where they are made to where they are last read: memory grows with the
+    number of samples, which is therefore the caller's to bound.
+    """
+
+    def __init__(
+        self, graph: Graph, samples: Sequence[Sequence[Array]], *, threads: int = 2
+    ) -> None:
+        self._threads = threads
+        self._nodes = graph.nodes
+        self._next = 0
+        self._arrays: dict[Value, list[Array]] = {
+            value: [sample[index] for sample in samples] for index, value in enumerate(graph.inputs)
+        }
+        self._last = {v: i for i, n in enumerate(self._nodes) for v in n.present_inputs}
+        self._kept = set(graph.outputs)
+
+    @property
+    def node(self) -> Node | None:
+        """The node that `step` runs next; None at the end."""
+        return self._nodes[self._next] if self._next < len(self._nodes) else None
+
+    def arrays(self, value: Value) -> list[Array]:
+        """What `value` is in each sample; it must have been made, and be read still."""
+        return self._arrays[value]
+
+    def advance_to(self, name: str) -> Node | None:
+        """Run all nodes before the one of this name and return that; None when it is not ahead."""
+        if all(node.name != name for node in self._nodes[self._next :]):
+            return None
+        while (node := self.node) is not None and node.name != name:
+            self.step()
+        return node
+
+    def step(self) -> None:
+        """Run the next node as it is now."""
+        node = self._nodes[self._next]
+        fed = list(dict.fromkeys(v for v in node.present_inputs if not v.is_const))
+        runtime = LiteRTRuntime(write_tflite(_alone(node, fed)), threads=self._threads)
+        results = [runtime.run(inputs) for inputs in zip(*map(self.arrays, fed), strict=True)]
+        for index, value in enumerate(node.outputs):
+            if value in self._last or value in self._kept:
+                self._arrays[value] = [outputs[index] for outputs in results]
+        for value in fed:
+            if self._last[value] == self._next and value not in self._kept:
+                del self._arrays[value]
+        self._next += 1
+
+
+def _alone(node: Node, fed: Sequence[Value]) -> Graph:
+    """A graph of this node only, whose inputs are `fed`."""
+
+    def twin(value: Value) -> Value:
+        return Value(value.name, value.shape, value.dtype, value.quant, value.data)
+
+    twins = {value: twin(value) for value in (*node.present_inputs, *node.outputs)}
+    graph = Graph(node.name)
+    graph.inputs = [twins[value] for value in fed]
+    graph.outputs = [twins[value] for value in node.outputs]
+    inputs = [None if v is None else twins[v] for v in node.inputs]
+    graph.add_node(Node(node.op, inputs, graph.outputs, node.attrs, node.name))
+    return graph
