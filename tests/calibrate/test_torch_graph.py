@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from op_cases import CASES
 
 from edgepack.calibrate.torch_graph import is_differentiable, torch_function
 from edgepack.errors import Unsupported
 from edgepack.ir.text import parse
 from edgepack.run.reference import ReferenceRuntime
-from op_cases import CASES
 
 torch = pytest.importorskip("torch")
 
