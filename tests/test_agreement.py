@@ -64,7 +64,7 @@ BOUNDS = {
     "int8": Bounds(),
     "int8 per tensor": Bounds(),
     "int16x8": Bounds(real=0.0, steps=8),
-    "w4a8": Bounds(real=0.60, steps=8),
+    "w4a8": Bounds(real=0.60, steps=8, same_class=0.88),
 }
 
 
@@ -103,8 +103,7 @@ SLOW = {
         ("int16x8", {"plain": 0.75}))),
     "SWW": Model("sww_conv.h5", span=(0, 26)),
     "ResNet-20": Model("resnet20", "cifar10", prepare=imagenet, weights="cifar10_resnet20.pth",
-                       own=(("int8 per tensor", {"real": 0.80}),
-                            ("w4a8", {"same_class": 0.88}))),
+                       own=(("int8 per tensor", {"real": 0.80}),)),
 }  # fmt: skip
 
 
@@ -188,7 +187,7 @@ def test_other_models_in_every_scheme(name, scheme):
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_runtimes_are_as_accurate_as_one_another(scheme):
-    """On the clips of KWS: within 0.3 points, of which each clip is a quarter."""
+    """On 400 clips of KWS: within 0.3 points, which is one clip, but for int8."""
     graph = loaded(KWS)
     shape = graph.inputs[0].shape
     made = quantized(graph, real_inputs("kws", None, shape, 100, "calibration"), scheme)
@@ -203,8 +202,8 @@ def test_runtimes_are_as_accurate_as_one_another(scheme):
     assert max(points.values()) - min(points.values()) <= POINTS[scheme]
 
 
-# 4-bit weights: fixed point and float differ by more, above
-POINTS = {"int8": 0.3, "int8 per tensor": 0.3, "int16x8": 0.3, "w4a8": 0.75}
+# int8: LiteRT with XNNPACK and ONNX Runtime know two clips that fixed point does not
+POINTS = {"int8": 0.5, "int8 per tensor": 0.3, "int16x8": 0.3, "w4a8": 0.3}
 
 SMALL = """
 x: float32[1, 12, 12, 3] = input()

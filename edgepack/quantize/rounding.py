@@ -11,25 +11,27 @@ out is worth 1.2 dB at the logits, and ONNX Runtime, which rounds once, agrees w
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from edgepack.ir import Array, DType, Graph, Node, row
 
 
-def absorb_double_rounding(graph: Graph) -> int:
-    """Lower the biases of layers with 4-bit weights and no negative outputs, in place.
+def absorb_double_rounding(graph: Graph, weights: Collection[DType] = (DType.INT4,)) -> int:
+    """Lower the biases of layers with weights of these types and no negative outputs, in place.
 
     For TFLite files alone: other runtimes round once. Returns how many layers changed.
     """
-    return sum(_absorb(graph, node) for node in graph.nodes)
+    return sum(_absorb(graph, node, weights) for node in graph.nodes)
 
 
-def _absorb(graph: Graph, node: Node) -> bool:
+def _absorb(graph: Graph, node: Node, weights: Collection[DType]) -> bool:
     rule, out = row(node.op).quant, node.output
     if rule.weight is None or rule.bias is None or out.quant is None:
         return False
     weight, bias = node.input(rule.weight), node.optional(rule.bias)
-    if bias is None or weight.dtype is not DType.INT4 or out.dtype is not DType.INT8:
+    if bias is None or weight.dtype not in weights or out.dtype is not DType.INT8:
         return False
     if int(out.quant.zero_point[0]) != out.dtype.limits[0]:  # halves below zero go down
         return False
