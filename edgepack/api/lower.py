@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 import edgepack
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import has_kernel, refuse_scheme, takes_weights
-from edgepack.calibrate.collect import collect
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
+from edgepack.calibrate.prepare import prepare
 from edgepack.calibrate.synthetic import synthetic_inputs
-from edgepack.data import Audit, Samples, load_samples
+from edgepack.data import Audit, Sample, Samples, load_samples
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph
 from edgepack.passes.layout import choose_io, to_layout
@@ -194,15 +194,16 @@ def _measuring_samples(
 def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
     audit = None if samples is None else Audit(samples)
-    free = None
+    free, notes = None, ()
     if audit is None:
         span = options.span() or DEFAULT_SPAN
         free = data_free_statistics(real, span, seed=options.seed, threads=options.threads)
         seen = free.seen
     else:
-        interface = Interface.of(real)
-        data = (interface.feed(sample.inputs, "graph") for sample in audit)
-        seen = collect(real, data, threads=options.threads)
+        assert samples is not None  # the audit reads them
+        feed = partial(_feeds, Interface.of(real))
+        prepared = prepare(real, feed(audit), feed(samples), threads=options.threads)
+        seen, notes = prepared.seen, prepared.notes
     wanted = _quantize_options(target, options, scheme)
     graph = real.copy()
     plan = quantize_nearest(graph, seen, wanted, has_kernel(target))
@@ -221,7 +222,12 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     warnings = audit.warnings if audit is not None else ()
     if free is not None:
         warnings = _guess_warnings(free, options)
-    return Lowered(real, graph, portable, quantization, samples, plan.methods, warnings)
+    return Lowered(real, graph, portable, quantization, samples, plan.methods, warnings, notes)
+
+
+def _feeds(interface: Interface, samples: Iterable[Sample]) -> Iterator[list[Array]]:
+    """The samples as a graph takes them."""
+    return (interface.feed(sample.inputs, "graph") for sample in samples)
 
 
 def _quantize_options(target: Target, options: ExportOptions, scheme: str) -> QuantizeOptions:

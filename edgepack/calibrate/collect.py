@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,11 +16,16 @@ _LARGEST: Final = 1e30  # beyond it, sums and squares of float32 overflow
 
 
 def collect(
-    graph: Graph, samples: Iterable[Sequence[Array]], *, threads: int = 2
+    graph: Graph,
+    samples: Iterable[Sequence[Array]],
+    *,
+    threads: int = 2,
+    channels: Collection[str] = (),
 ) -> Mapping[str, Statistics]:
     """Statistics of every real value over the samples (one sequence of input arrays each).
 
-    Mean arrays are kept of what layers with weights read: bias correction wants them. The samples
+    Mean arrays are kept of what layers with weights read: bias correction wants them; figures of
+    each channel are kept of the values named in `channels`. The samples
     are streamed: memory does not grow with their number. Raises BadModel for values that leave the
     range of numbers: no scale holds them.
     """
@@ -32,7 +37,7 @@ def collect(
             if array.dtype.kind == "f":
                 refuse_overflow(name, array)
                 seen = table.setdefault(name, Statistics())
-                seen.update(array, keep_mean=name in weighted)
+                seen.update(array, keep_mean=name in weighted, keep_channels=name in channels)
     return table
 
 

@@ -15,6 +15,34 @@ SAMPLE_SIZE: Final = 8192  # elements kept per value; memory does not grow with 
 
 
 @dataclass(slots=True)
+class ChannelStatistics:
+    """Running figures of each channel, the last dimension: extremes and sums of squares, [C]."""
+
+    low: Array
+    high: Array
+    squares: Array
+    rows: int = 0
+
+    @property
+    def power(self) -> Array:
+        """The mean square of each channel, [C]."""
+        return self.squares / max(self.rows, 1)
+
+    @classmethod
+    def of(cls, size: int) -> ChannelStatistics:
+        """Of `size` channels that nothing was seen of yet."""
+        return cls(np.full(size, np.inf), np.full(size, -np.inf), np.zeros(size))
+
+    def update(self, array: Array) -> None:
+        """Take one sample's array, [..., C]."""
+        rows = array.reshape(-1, array.shape[-1]).astype(np.float64)
+        self.low = np.minimum(self.low, rows.min(axis=0))
+        self.high = np.maximum(self.high, rows.max(axis=0))
+        self.squares = self.squares + np.square(rows).sum(axis=0)
+        self.rows += len(rows)
+
+
+@dataclass(slots=True)
 class Statistics:
     """Running extremes of one value and a sample spread evenly over all that it has seen.
 
@@ -28,6 +56,7 @@ class Statistics:
     count: int = 0
     extremes: list[tuple[float, float]] = field(default_factory=list)
     total: npt.NDArray[np.float32] | None = None
+    channels: ChannelStatistics | None = None
     _parts: list[npt.NDArray[np.float32]] = field(default_factory=list)
     _kept: int = 0
     _step: int = 0
@@ -37,10 +66,16 @@ class Statistics:
         """The mean array over all samples, in the value's own shape; None unless it was kept."""
         return None if self.total is None else self.total / len(self.extremes)
 
-    def update(self, array: Array, *, keep_mean: bool = False) -> None:
-        """Take one sample's array, any shape, finite float32; `keep_mean` also sums it up."""
+    def update(self, array: Array, *, keep_mean: bool = False, keep_channels: bool = False) -> None:
+        """Take one sample's array, any shape, finite float32.
+
+        `keep_mean` also sums it up, `keep_channels` tells its channels apart.
+        """
         if keep_mean:
             self._add(array)
+        if keep_channels and array.size and array.ndim:
+            self.channels = self.channels or ChannelStatistics.of(array.shape[-1])
+            self.channels.update(array)
         flat = array.reshape(-1)
         if not flat.size:
             return
