@@ -51,7 +51,7 @@ AsJson = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print only errors")]
 Quantize = Annotated[
-    str, typer.Option(help="auto, none, int8, int16x8, w4a8, dynamic, dynamic4 or fp16")
+    str, typer.Option(help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4 or fp16")
 ]
 PerTensor = Annotated[
     bool, typer.Option("--per-tensor", help="one scale for all channels of a weight")
@@ -182,6 +182,16 @@ def export(
     range_method: Annotated[
         str, typer.Option(help="ranges of activations: auto, min-max, percentile or mse")
     ] = "auto",
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=w4a8, int8, int16x8 or float, for one layer; may be repeated"),
+    ] = None,
+    max_flash: Annotated[
+        str | None, typer.Option(help="what --quantize mixed may take of flash: 300000, 256KB")
+    ] = None,
+    min_sqnr: Annotated[
+        float | None, typer.Option(help="dB of the output that --quantize mixed must keep")
+    ] = None,
     io: IoType = None,
     input_layout: InputLayout = None,
     preprocess: Preprocess = None,
@@ -213,7 +223,8 @@ def export(
     report = api.export(
         model, target, out, formats=formats, quantize=quantize, calibration=calibration,
         data_free=data_free, input_range=input_range, samples=samples, per_tensor=per_tensor,
-        range_method=range_method, io=io, input_layout=input_layout, preprocess=preprocess,
+        range_method=range_method, layer=layer,
+        max_flash=max_flash, min_sqnr=min_sqnr, io=io, input_layout=input_layout, preprocess=preprocess,
         eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
         onnx_exact=onnx_exact, input_shape=input_shape, weights=weights, trust=trust, seed=seed,
         threads=threads,

@@ -132,7 +132,11 @@ def _report(
         layers=layer_infos(lowered.graph, _sqnr(lowered, options), lowered.methods),
         latency=judgement.latencies[0] if judgement.latencies else None,
         latencies=judgement.latencies,
-        requirements=(*met, *accuracy_requirements(judgement.accuracy, options, "--eval")),
+        requirements=(
+            *met,
+            *budget_requirements(lowered, verdict, options),
+            *accuracy_requirements(judgement.accuracy, options, "--eval"),
+        ),
         warnings=(
             *lowered.warnings,
             *judgement.warnings,
@@ -227,6 +231,23 @@ def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
         for sample in _inputs(lowered, options, _LAYER_SAMPLES)
     )
     return layer_sqnr(lowered.real, lowered.graph, pairs, threads=options.threads)
+
+
+def budget_requirements(
+    lowered: Lowered, verdict: Fit, options: ExportOptions
+) -> tuple[Requirement, ...]:
+    """`--max-flash` and `--min-sqnr` against what mixed precision came to."""
+    found, flash, wanted = [], options.flash_budget(), options.min_sqnr
+    if flash is not None:
+        taken = verdict.flash.total_bytes
+        text = f"{taken:,} bytes"
+        found.append(Requirement("flash", f"<= {flash:,} bytes", text, taken <= flash))
+    if wanted is not None:
+        db = lowered.output_sqnr_db
+        met = db is not None and db >= wanted
+        text = "the output is always zero" if db is None else f"{db:.2f} dB"
+        found.append(Requirement("output SQNR", f">= {wanted:g} dB", text, met))
+    return tuple(found)
 
 
 def accuracy_requirements(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 import edgepack
+from edgepack.api.layers import MixedPrecision, layer_overrides
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import has_kernel, refuse_scheme, takes_weights
+from edgepack.calibrate.collect import collect
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
-from edgepack.calibrate.prepare import prepare
+from edgepack.calibrate.sensitivity import SAMPLES
 from edgepack.calibrate.synthetic import synthetic_inputs
-from edgepack.data import Audit, Sample, Samples, load_samples
+from edgepack.data import Audit, Samples, load_samples
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph
 from edgepack.passes.layout import choose_io, to_layout
@@ -30,9 +33,11 @@ from edgepack.quantize.float_weights import (
     widen_weights,
 )
 from edgepack.quantize.integer import quantize_nearest
+from edgepack.quantize.mixed import ASKED
 from edgepack.quantize.moments import batch_moments
 from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
 from edgepack.quantize.rounding import absorb_double_rounding
+from edgepack.quantize.statistics import StatisticsTable
 from edgepack.report import Quantization
 from edgepack.validation.interface import Interface, Side
 from edgepack.writers.tflite import write_tflite
@@ -49,7 +54,8 @@ class Lowered:
     `portable` is what goes to ONNX: the same integers where quantized (but biases beside 4-bit
     weights, see `quantize.rounding`), else the graph before it was legalized for TFLite.
     `samples` are the calibration data in the source's layout, for measuring; `methods` says how
-    the range of each value was chosen.
+    the range of each value was chosen, `reasons` why a node has its precision where there is more
+    to say than the scheme. `output_sqnr_db` is measured for mixed precision only.
     `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files. `warnings`
     and `notes` are for the report.
     """
@@ -63,6 +69,8 @@ class Lowered:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     onnx: Side = "source"
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    output_sqnr_db: float | None = None
 
     @property
     def interface(self) -> Interface:
@@ -194,17 +202,21 @@ def _measuring_samples(
 def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
     audit = None if samples is None else Audit(samples)
-    free, notes = None, ()
+    free = None
     if audit is None:
         span = options.span() or DEFAULT_SPAN
         free = data_free_statistics(real, span, seed=options.seed, threads=options.threads)
         seen = free.seen
     else:
-        assert samples is not None  # the audit reads them
-        feed = partial(_feeds, Interface.of(real))
-        prepared = prepare(real, feed(audit), feed(samples), threads=options.threads)
-        seen, notes = prepared.seen, prepared.notes
-    wanted = _quantize_options(target, options, scheme)
+        interface = Interface.of(real)
+        data = (interface.feed(sample.inputs, "graph") for sample in audit)
+        seen = collect(real, data, threads=options.threads)
+    wanted = _quantize_options(real, target, options, scheme)
+    mixing = mixed_precision(real, seen, samples, wanted, target, options)
+    chosen = None
+    if scheme == "mixed":
+        chosen = mixing.choose(options.flash_budget(), options.min_sqnr)
+        wanted = chosen.options
     graph = real.copy()
     plan = quantize_nearest(graph, seen, wanted, has_kernel(target))
     if (options.io or target.io) == "uint8":
@@ -222,17 +234,37 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     warnings = audit.warnings if audit is not None else ()
     if free is not None:
         warnings = _guess_warnings(free, options)
-    return Lowered(real, graph, portable, quantization, samples, plan.methods, warnings, notes)
+    return Lowered(
+        real, graph, portable, quantization, samples, plan.methods, warnings,
+        reasons=dict.fromkeys(wanted.layers, ASKED) if chosen is None else chosen.mixture.reasons,
+        output_sqnr_db=None if chosen is None else mixing.measured(graph),
+    )  # fmt: skip
 
 
-def _feeds(interface: Interface, samples: Iterable[Sample]) -> Iterator[list[Array]]:
-    """The samples as a graph takes them."""
-    return (interface.feed(sample.inputs, "graph") for sample in samples)
+def mixed_precision(
+    real: Graph,
+    seen: StatisticsTable,
+    samples: Samples | None,
+    wanted: QuantizeOptions,
+    target: Target,
+    options: ExportOptions,
+) -> MixedPrecision:
+    """What chooses layers' precisions, on a few samples or synthetic inputs; nothing runs yet."""
+    if samples is None:
+        inputs = made_up_inputs(real, options)
+    else:
+        interface = Interface.of(real)
+        inputs = (interface.feed(sample.inputs, "graph") for sample in samples)
+    few = islice(inputs, SAMPLES)
+    return MixedPrecision(real, seen, few, wanted, target, options.threads)
 
 
-def _quantize_options(target: Target, options: ExportOptions, scheme: str) -> QuantizeOptions:
+def _quantize_options(
+    real: Graph, target: Target, options: ExportOptions, scheme: str
+) -> QuantizeOptions:
     return QuantizeOptions(
         precision=INTEGER_SCHEMES[scheme],
+        layers=layer_overrides(real, options.layers(), target),
         per_channel=not options.per_tensor,
         method=options.range_method,
         integer_io=(options.io or target.io) != "float",

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from edgepack.errors import BadInput
 from edgepack.preprocess import parse_preprocess
-from edgepack.quantize.options import METHODS, SCHEMES
+from edgepack.quantize.options import INTEGER_SCHEMES, LAYER_PRECISIONS, METHODS, SCHEMES
 from edgepack.readers.options import ReadOptions
 
 FORMATS = ("tflite", "onnx")
@@ -43,6 +43,9 @@ class ExportOptions:
     samples: int | None = None
     per_tensor: bool = False
     range_method: str = "auto"
+    layer: Sequence[str] | Mapping[str, str] | None = None
+    max_flash: str | int | None = None
+    min_sqnr: float | None = None
     io: str | None = None
     input_layout: str | None = None
     input_shape: ShapeLike = None
@@ -68,6 +71,7 @@ class ExportOptions:
         _share("min_accuracy", self.min_accuracy)
         _share("max_drop", self.max_drop)
         self.span()
+        self._refuse_layers()
         parse_preprocess(self.preprocess)
         if self.data_free and self.calibration is not None:
             raise BadInput("--data-free and --calibration exclude each other")
@@ -110,6 +114,39 @@ class ExportOptions:
         if not -math.inf < low < high < math.inf:
             raise BadInput(f"--input-range needs LO < HI, found {low:g},{high:g}")
         return low, high
+
+    def layers(self) -> dict[str, str]:
+        """`layer` as precisions by name. Raises BadInput when an entry is not NAME=PRECISION."""
+        if isinstance(self.layer, Mapping):
+            pairs = list(self.layer.items())
+        else:
+            pairs = [(n, p) for n, _, p in (text.rpartition("=") for text in self.layer or ())]
+        for name, precision in pairs:
+            if not name or precision not in LAYER_PRECISIONS:
+                raise BadInput(
+                    f"--layer is NAME=PRECISION with one of {', '.join(LAYER_PRECISIONS)}, "
+                    f"not {f'{name}={precision}'!r}"
+                )
+        return dict(pairs)
+
+    def flash_budget(self) -> int | None:
+        """`max_flash` in bytes. Raises BadInput when it is not a size such as 200000 or 256KB."""
+        return None if self.max_flash is None else parse_bytes(self.max_flash)
+
+    def _refuse_layers(self) -> None:
+        """Raise BadInput for choices by layer in a scheme that has none."""
+        self.flash_budget()
+        if self.layers() and self.quantize not in ("auto", *INTEGER_SCHEMES):
+            raise BadInput(
+                f"--layer contradicts --quantize {self.quantize}",
+                hint=f"choose --quantize {' or '.join(INTEGER_SCHEMES)}",
+            )
+        for name in ("max_flash", "min_sqnr"):
+            if getattr(self, name) is not None and self.quantize != "mixed":
+                raise BadInput(
+                    f"--{name.replace('_', '-')} says what mixed precision must keep",
+                    hint="give --quantize mixed with it",
+                )
 
     def require_labels_for_limits(self, data: object, option: str) -> None:
         """Raise BadInput for a limit on accuracy when no `data`, given by `option`, measures it."""
@@ -159,6 +196,22 @@ def _parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
         raise BadInput(
             f"--input-shape is like 1,3,224,224 or name:1,3,224,224;other:1,10, not {text!r}"
         ) from problem
+
+
+def parse_bytes(given: str | int) -> int:
+    """Bytes from a number or a text such as `300000`, `256KB` or `1.5MB` (1 KB is 1,024 bytes).
+
+    Raises BadInput for anything else.
+    """
+    text = str(given).strip().upper().removesuffix("B").removesuffix("I")
+    unit = {"K": 1024, "M": 1024**2}.get(text[-1:], 1)
+    try:
+        size = float(text.rstrip("KM")) * unit
+    except ValueError:
+        size = 0.0
+    if not 0 < size < math.inf:
+        raise BadInput(f"--max-flash is a size such as 300000, 256KB or 1.5MB, not {given!r}")
+    return int(size)
 
 
 def _at_least(name: str, value: int | None, least: int) -> None:

@@ -58,7 +58,7 @@ def refuse_scheme(scheme: str, target: Target, graph: Graph) -> None:
     layers = [node for node in graph.nodes if row(node.op).quant.weight is not None]
     if not layers or _suits(scheme, target, layers):
         return
-    dtype = KERNELS[scheme]
+    dtype = KERNELS.get(scheme, "int8")
     kinds = {name: node for node in reversed(layers) for name in builtins_of(node)}
     if scheme == "fp16":
         kinds = {"DEQUANTIZE": layers[0]}

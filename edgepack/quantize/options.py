@@ -24,6 +24,14 @@ INTEGER_SCHEMES: Final[Mapping[str, Precision]] = {
     "int8": Precision(),
     "int16x8": Precision(DType.INT16, DType.INT8),
     "w4a8": Precision(DType.INT8, DType.INT4),
+    "mixed": Precision(),  # and by layer what `quantize.mixed` chooses
+}
+# What `--layer NAME=` takes; None is float.
+LAYER_PRECISIONS: Final[Mapping[str, Precision | None]] = {
+    "int8": Precision(),
+    "w4a8": Precision(DType.INT8, DType.INT4),
+    "int16x8": Precision(DType.INT16, DType.INT8),
+    "float": None,
 }
 SCHEMES: Final = ("auto", "none", *INTEGER_SCHEMES, "dynamic", "dynamic4", "fp16")
 

@@ -1,0 +1,194 @@
+"""The precision of single layers: as the user names it, or as mixed precision chooses it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Final
+
+from edgepack.api.schemes import has_kernel
+from edgepack.calibrate.sensitivity import Progress, measure_sensitivity
+from edgepack.errors import BadInput
+from edgepack.ir import Array, Graph, Node, Value
+from edgepack.plan.device import flash_use
+from edgepack.profiles import Target
+from edgepack.quantize.integer import quantize_nearest
+from edgepack.quantize.mixed import Budget, Mixture, NoiseTable, choose_layers
+from edgepack.quantize.options import LAYER_PRECISIONS, Precision, QuantizeOptions
+from edgepack.quantize.plan import is_quantizable
+from edgepack.quantize.statistics import StatisticsTable
+from edgepack.run.litert import LiteRTRuntime
+from edgepack.validation.compare import Noise
+from edgepack.validation.logits import before_softmax
+from edgepack.writers.tflite import write_tflite
+from edgepack.writers.tflite.names import builtins_of
+
+_ROUNDS: Final = 6  # of choosing, quantizing and measuring what came of it
+_CLOSE_DB: Final = 0.3  # above the wanted SQNR: near enough
+_NAMED: Final = 3
+
+
+def layer_overrides(
+    graph: Graph, given: Mapping[str, str], target: Target
+) -> dict[str, Precision | None]:
+    """What `--layer` asks for, by the nodes' names; `graph` is float and legalized.
+
+    A layer may also be named by its output. Raises BadInput for a name that is not there, with the
+    nearest ones, and for a precision in which no kernel runs that node.
+    """
+    nodes = {name: node for node in graph.nodes for name in (node.output.name, node.name)}
+    found: dict[str, Precision | None] = {}
+    for name, text in given.items():
+        if name not in nodes:
+            near = get_close_matches(name, nodes, n=_NAMED, cutoff=0.3)
+            raise BadInput(
+                f"--layer {name}={text}: the model has no such layer",
+                hint=f"did you mean {' or '.join(near) if near else next(iter(nodes), name)}? "
+                "`edgepack inspect --sensitivity` lists them",
+            )
+        node, precision = nodes[name], LAYER_PRECISIONS[text]
+        _require_kernel(node, precision, text, target)
+        found[node.name] = precision
+    return found
+
+
+def _require_kernel(node: Node, precision: Precision | None, text: str, target: Target) -> None:
+    runs = [name for name, other in LAYER_PRECISIONS.items() if _runs(node, other, target)]
+    if not _runs(node, precision, target):
+        raise BadInput(
+            f"--layer {node.name}={text}: {target.runtime.name} has no such kernel for {node.op}",
+            hint=f"it runs as {' or '.join(runs)}" if runs else None,
+        )
+
+
+def _runs(node: Node, precision: Precision | None, target: Target) -> bool:
+    if precision is None:
+        return runs_float(target)(node)
+    return is_quantizable(node, precision) and has_kernel(target)(node, precision)
+
+
+def runs_float(target: Target) -> Callable[[Node], bool]:
+    """Whether the target has a node's float32 kernel."""
+    return lambda node: all(target.supports(name, "float32") for name in builtins_of(node))
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """What mixed precision came to: the options that say it, and what was measured of it.
+
+    `sqnr_db` is that of the output before any final softmax, on the samples that were used; None
+    where the output is zero. `flash_bytes` is as the planner counts it.
+    """
+
+    options: QuantizeOptions
+    mixture: Mixture
+    sqnr_db: float | None
+    flash_bytes: int
+
+
+@dataclass
+class MixedPrecision:
+    """Chooses the layers' precisions for one model, target and set of statistics.
+
+    `real` is the float graph, legalized for TFLite; `inputs` gives a few samples in its layout,
+    and is read only when something is measured.
+    """
+
+    real: Graph
+    seen: StatisticsTable
+    inputs: Iterable[Sequence[Array]]
+    options: QuantizeOptions
+    target: Target
+    threads: int = 2
+    progress: Progress = field(default=lambda done, total: None)
+
+    @cached_property
+    def samples(self) -> list[Sequence[Array]]:
+        """The inputs that all is measured on."""
+        return list(self.inputs)
+
+    @cached_property
+    def _cut(self) -> Graph:
+        return before_softmax(self.real) or self.real
+
+    @cached_property
+    def noise(self) -> NoiseTable:
+        """What each layer does alone."""
+        return measure_sensitivity(
+            self._cut, self.seen, self.options, self.samples, has_kernel(self.target),
+            threads=self.threads, progress=self.progress,
+        )  # fmt: skip
+
+    @cached_property
+    def _truth(self) -> list[list[Array]]:
+        runtime = LiteRTRuntime(write_tflite(self._cut), threads=self.threads)
+        return [runtime.run(inputs) for inputs in self.samples]
+
+    def choose(self, max_flash: int | None = None, min_sqnr_db: float | None = None) -> Mixed:
+        """The mixture that keeps the budgets as measured, else the one that comes nearest."""
+        found = self._try(Budget())
+        if max_flash is None and min_sqnr_db is None:
+            return found
+        if min_sqnr_db is not None:
+            return self._reach(min_sqnr_db, found)
+        return self._squeeze(max_flash or 0, found)
+
+    def _try(self, budget: Budget) -> Mixed:
+        cut = self._cut
+        mixture = choose_layers(
+            cut, self.noise, self.options, budget, has_kernel(self.target), runs_float(self.target)
+        )
+        options = dataclasses.replace(self.options, layers=mixture.layers)
+        graph = self.real.copy()
+        quantize_nearest(graph, self.seen, options, has_kernel(self.target))
+        flash = flash_use(self.target, graph, write_tflite(graph)).total_bytes
+        return Mixed(options, mixture, self.measured(graph), flash)
+
+    def measured(self, graph: Graph) -> float | None:
+        """SQNR in dB of a quantized graph's output, the worst where there are several."""
+        cut = before_softmax(graph) or graph
+        runtime = LiteRTRuntime(write_tflite(cut), threads=self.threads)
+        noises = [Noise() for _ in cut.outputs]
+        for inputs, truth in zip(self.samples, self._truth, strict=True):
+            fed = [_stored(v, a) for v, a in zip(cut.inputs, inputs, strict=True)]
+            for noise, value, real, made in zip(
+                noises, cut.outputs, truth, runtime.run(fed), strict=True
+            ):
+                noise.add(real, made if value.quant is None else value.quant.dequantize(made))
+        return min((n.sqnr_db for n in noises if n.sqnr_db is not None), default=None)
+
+    def _squeeze(self, max_flash: int, found: Mixed) -> Mixed:
+        """As much precision as fits: what is beside the weights is learnt from each attempt."""
+        for _ in range(_ROUNDS):
+            if found.flash_bytes <= max_flash or not found.mixture.met:
+                break
+            beside = found.flash_bytes - found.mixture.weight_bytes
+            found = self._try(Budget(weight_bytes=max_flash - beside))
+        return found
+
+    def _reach(self, wanted: float, found: Mixed) -> Mixed:
+        """The fewest bytes that measure at least `wanted`: the goal moves by what was missed."""
+        best, goal = found, wanted
+        for _ in range(_ROUNDS):
+            now = self._try(Budget(min_sqnr_db=goal))
+            best = _better(best, now, wanted)
+            missed = wanted - (now.sqnr_db or 0.0)
+            if -_CLOSE_DB < missed <= 0 or (missed > 0 and not now.mixture.met):
+                break
+            goal += missed
+        return best
+
+
+def _better(one: Mixed, two: Mixed, wanted: float) -> Mixed:
+    """The smaller of those that reach what is wanted, else the one that comes nearest."""
+    reached = [m for m in (one, two) if m.sqnr_db is not None and m.sqnr_db >= wanted]
+    if reached:
+        return min(reached, key=lambda m: m.flash_bytes)
+    return max((one, two), key=lambda m: m.sqnr_db or 0.0)
+
+
+def _stored(value: Value, array: Array) -> Array:
+    return array if value.quant is None else value.quant.quantize(array, value.dtype)
