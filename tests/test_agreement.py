@@ -94,7 +94,7 @@ KWS = Model("kws_dscnn_float.tflite", "kws", count=100, own=(
     ("int8", {"real": 0.919}), ("int8 per tensor", {"real": 0.919})))  # fmt: skip
 SLOW = {
     "IC": Model("ic_resnet8.h5", "cifar10", own=(("int8", {"real": 0.85}),
-                                                 ("int8 per tensor", {"real": 0.80}))),
+                                                 ("int8 per tensor", {"real": 0.80, "same_class": 0.94}))),
     "VWW": Model("vww_mobilenet.h5", own=(("int8", {"real": 0.80}),
                                           ("int8 per tensor", {"real": 0.80}),
                                           ("int16x8", {"steps": 12}))),
@@ -187,7 +187,7 @@ def test_other_models_in_every_scheme(name, scheme):
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_runtimes_are_as_accurate_as_one_another(scheme):
-    """On 400 clips of KWS: within 0.3 points, which is one clip, but for int8."""
+    """On 400 clips of KWS: within 0.3 points, which is one clip, but where two are allowed."""
     graph = loaded(KWS)
     shape = graph.inputs[0].shape
     made = quantized(graph, real_inputs("kws", None, shape, 100, "calibration"), scheme)
@@ -202,8 +202,8 @@ def test_runtimes_are_as_accurate_as_one_another(scheme):
     assert max(points.values()) - min(points.values()) <= POINTS[scheme]
 
 
-# int8: LiteRT with XNNPACK and ONNX Runtime know two clips that fixed point does not
-POINTS = {"int8": 0.5, "int8 per tensor": 0.3, "int16x8": 0.3, "w4a8": 0.3}
+# int8, w4a8: runtimes that requantize in float know two clips that fixed point does not
+POINTS = {"int8": 0.5, "int8 per tensor": 0.3, "int16x8": 0.3, "w4a8": 0.5}
 
 SMALL = """
 x: float32[1, 12, 12, 3] = input()
