@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -11,12 +11,12 @@ from itertools import islice
 import edgepack
 from edgepack.api.layers import MixedPrecision, layer_overrides
 from edgepack.api.options import ExportOptions
-from edgepack.api.schemes import has_kernel, refuse_scheme, takes_weights
-from edgepack.calibrate.collect import collect
+from edgepack.api.schemes import KERNELS, has_kernel, refuse_scheme, takes_weights
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
+from edgepack.calibrate.prepare import prepare
 from edgepack.calibrate.sensitivity import SAMPLES
 from edgepack.calibrate.synthetic import synthetic_inputs
-from edgepack.data import Audit, Samples, load_samples
+from edgepack.data import Audit, Sample, Samples, load_samples
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph
 from edgepack.passes.layout import choose_io, to_layout
@@ -24,6 +24,7 @@ from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.manager import run_pass
 from edgepack.passes.pipeline import canonicalize, optimize
 from edgepack.passes.tflite.flatten import flatten_into_dense
+from edgepack.passes.tflite.integer_forms import spell_gelu_in_integers
 from edgepack.profiles import Runtime, Target, load_runtime
 from edgepack.quantize.ends import unsigned_ends
 from edgepack.quantize.float_weights import (
@@ -107,6 +108,9 @@ def lower(graph: Graph, target: Target, options: ExportOptions) -> Lowered:
 
 def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     lowered = graph.copy()
+    if scheme in INTEGER_SCHEMES:
+        kernels = KERNELS[scheme]
+        spell_gelu_in_integers(lowered, lambda builtin: target.quantizes(builtin, kernels))
     legalize_tflite(lowered, lambda builtin, dtype: target.supports(builtin, str(dtype)))
     if scheme == "source":
         samples, warnings = _measuring_samples(graph, options)
@@ -202,15 +206,16 @@ def _measuring_samples(
 def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
     audit = None if samples is None else Audit(samples)
-    free = None
+    free, notes = None, ()
     if audit is None:
         span = options.span() or DEFAULT_SPAN
         free = data_free_statistics(real, span, seed=options.seed, threads=options.threads)
         seen = free.seen
     else:
-        interface = Interface.of(real)
-        data = (interface.feed(sample.inputs, "graph") for sample in audit)
-        seen = collect(real, data, threads=options.threads)
+        assert samples is not None  # the audit reads them
+        feed = partial(_feeds, Interface.of(real))
+        prepared = prepare(real, feed(audit), feed(samples), threads=options.threads)
+        seen, notes = prepared.seen, prepared.notes
     wanted = _quantize_options(real, target, options, scheme)
     mixing = mixed_precision(real, seen, samples, wanted, target, options)
     chosen = None
@@ -235,7 +240,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     if free is not None:
         warnings = _guess_warnings(free, options)
     return Lowered(
-        real, graph, portable, quantization, samples, plan.methods, warnings,
+        real, graph, portable, quantization, samples, plan.methods, warnings, notes,
         reasons=dict.fromkeys(wanted.layers, ASKED) if chosen is None else chosen.mixture.reasons,
         output_sqnr_db=None if chosen is None else mixing.measured(graph),
     )  # fmt: skip
@@ -257,6 +262,11 @@ def mixed_precision(
         inputs = (interface.feed(sample.inputs, "graph") for sample in samples)
     few = islice(inputs, SAMPLES)
     return MixedPrecision(real, seen, few, wanted, target, options.threads)
+
+
+def _feeds(interface: Interface, samples: Iterable[Sample]) -> Iterator[list[Array]]:
+    """The samples as a graph takes them."""
+    return (interface.feed(sample.inputs, "graph") for sample in samples)
 
 
 def _quantize_options(
