@@ -93,8 +93,8 @@ DENSE = {"plain": 0.95}  # ten dense layers in a row, which LiteRT's plain kerne
 KWS = Model("kws_dscnn_float.tflite", "kws", count=100, own=(
     ("int8", {"real": 0.919}), ("int8 per tensor", {"real": 0.919})))  # fmt: skip
 SLOW = {
-    "IC": Model("ic_resnet8.h5", "cifar10", own=(("int8", {"real": 0.85}),
-                                                 ("int8 per tensor", {"real": 0.80, "same_class": 0.94}))),
+    "IC": Model("ic_resnet8.h5", "cifar10", own=(
+        ("int8", {"real": 0.85}), ("int8 per tensor", {"real": 0.80, "same_class": 0.94}))),
     "VWW": Model("vww_mobilenet.h5", own=(("int8", {"real": 0.80}),
                                           ("int8 per tensor", {"real": 0.80}),
                                           ("int16x8", {"steps": 12}))),
