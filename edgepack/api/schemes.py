@@ -14,7 +14,7 @@ from edgepack.writers.tflite.names import builtins_of
 
 # The dtype, as profiles name it, of a weighted kernel in each scheme.
 KERNELS: Final = {
-    "int8": "int8", "int16x8": "int16x8", "w4a8": "w4a8", "dynamic": "hybrid",
+    "int8": "int8", "int16x8": "int16x8", "w4a8": "w4a8", "mixed": "int8", "dynamic": "hybrid",
     "dynamic4": "hybrid4", "fp16": "float16", "none": "float32",
 }  # fmt: skip
 _TYPES: Final = {DType.INT8: "int8", DType.INT16: "int16x8"}
@@ -58,7 +58,7 @@ def refuse_scheme(scheme: str, target: Target, graph: Graph) -> None:
     layers = [node for node in graph.nodes if row(node.op).quant.weight is not None]
     if not layers or _suits(scheme, target, layers):
         return
-    dtype = KERNELS.get(scheme, "int8")
+    dtype = KERNELS[scheme]
     kinds = {name: node for node in reversed(layers) for name in builtins_of(node)}
     if scheme == "fp16":
         kinds = {"DEQUANTIZE": layers[0]}
@@ -82,7 +82,8 @@ def _suits(scheme: str, target: Target, layers: Iterable[Node]) -> bool:
 
 
 def _remedy(target: Target, layers: Iterable[Node]) -> str:
-    suiting = [name for name in KERNELS if _suits(name, target, layers)]
+    uniform = (name for name in KERNELS if name != "mixed")
+    suiting = [name for name in uniform if _suits(name, target, layers)]
     if not suiting:
         return "choose another target: its runtime has kernels for none of these operators"
     return f"choose --quantize {' or '.join(suiting)}"
