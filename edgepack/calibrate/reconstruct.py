@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -39,6 +40,7 @@ def reconstruct(
     *,
     effort: int = 2,
     seed: int = 0,
+    threads: int = 2,
     progress: Progress = lambda done, total, what: None,
     layers: Schedule | None = None,
     blocks: BlockSchedule | None = None,
@@ -48,7 +50,7 @@ def reconstruct(
     `graph` is the legalized float graph that `plan` was made for; neither they nor `start` are
     changed, and the scales of the weights stay those of `start`. Of the samples (one array per
     input) as many are taken as MOST_SAMPLES and the memory for their values allow. The work does
-    not depend on how fast the machine is: the same seed gives the same numbers.
+    not depend on how fast the machine is: the same seed and threads give the same numbers.
     `progress(done, total, what)` is called after each layer or block.
     Raises MissingDependency without torch, BadData without samples.
     """
@@ -56,12 +58,23 @@ def reconstruct(
     inputs = _stacked(torch, graph, samples)
     own = QuantPlan(plan.precision, dict(plan.own), dict(plan.shared), dict(plan.methods))
     simulation = Simulation(torch, graph, own, start)
-    round_layers(simulation, graph, inputs, layers or Schedule(), seed=seed, progress=progress)
-    if effort >= 3:
-        reconstruct_blocks(
-            simulation, graph, inputs, blocks or BlockSchedule(), seed=seed, progress=progress
-        )
+    with _threads(torch, threads):
+        round_layers(simulation, graph, inputs, layers or Schedule(), seed=seed, progress=progress)
+        if effort >= 3:
+            reconstruct_blocks(
+                simulation, graph, inputs, blocks or BlockSchedule(), seed=seed, progress=progress
+            )
     return Reconstruction(simulation.table, own)
+
+
+@contextlib.contextmanager
+def _threads(torch: Torch, count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _stacked(torch: Torch, graph: Graph, samples: Iterable[Sequence[Array]]) -> Env:
