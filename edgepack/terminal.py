@@ -12,10 +12,9 @@ from rich.table import Table
 
 from edgepack.api.inspection import Inspection
 from edgepack.profiles import Target
-from edgepack.report import Report
+from edgepack.report import LayerInfo, Report
 from edgepack.validation.files import LABELS
 
-_WORST = 3
 _NAME_WIDTH = 40
 
 
@@ -53,13 +52,17 @@ def _summary(report: Report) -> Table:
     if quantization.calibration_samples:
         scheme += f" ({quantization.calibration_samples} samples)"
     table.add_row("quantization", scheme)
-    worst = sorted(
-        (layer for layer in report.layers if layer.sqnr_db is not None),
-        key=lambda layer: layer.sqnr_db or 0.0,
-    )[:_WORST]
-    if worst:
-        table.add_row("worst layers", ", ".join(f"{_short(w.node)} {w.sqnr_db} dB" for w in worst))
+    for index, layer in enumerate(_worst(report)):
+        alone = "" if layer.alone_db is None else f", alone {layer.alone_db} dB"
+        text = f"{_short(layer.node)} ({layer.scheme}): {layer.sqnr_db} dB{alone}"
+        table.add_row("" if index else "worst layers", f"{text}; remedy: {layer.remedy}")
     return table
+
+
+def _worst(report: Report) -> list[LayerInfo]:
+    """The layers that have a remedy, the worst first."""
+    found = [layer for layer in report.layers if layer.remedy is not None]
+    return sorted(found, key=lambda layer: layer.alone_db or layer.sqnr_db or 0.0)
 
 
 def _file_rows(report: Report) -> list[tuple[str, ...]]:

@@ -38,7 +38,7 @@ def float_notes(target: Target, graph: Graph, scheme: str) -> tuple[str, ...]:
     nodes: dict[str, list[str]] = {}
     for node in graph.nodes:
         if node.op not in ("Quantize", "Dequantize") and _is_float(node):
-            nodes.setdefault(_why_float(target, node, scheme), []).append(node.name)
+            nodes.setdefault(why_float(target, node, scheme), []).append(node.name)
     return tuple(f"{_listed(names)} float32: {why}" for why, names in nodes.items())
 
 
@@ -72,7 +72,8 @@ def _is_float(node: Node) -> bool:
     return any(v.dtype is DType.FLOAT32 for v in (*node.present_inputs, *node.outputs))
 
 
-def _why_float(target: Target, node: Node, scheme: str) -> str:
+def why_float(target: Target, node: Node, scheme: str) -> str:
+    """The reason, as the end of a sentence, why a node stays float32 under an integer scheme."""
     names, dtype = _kernels(node), KERNELS[scheme if scheme == "int16x8" else "int8"]
     for runtime in (target.runtime, checking_runtime()):
         lacking = [name for name in names if not runtime.quantizes(name, dtype)]

@@ -14,6 +14,7 @@ from edgepack.api.assess import (
     memory_of,
     unsupported_on,
 )
+from edgepack.api.diagnosis import diagnosed
 from edgepack.api.lower import Lowered, canonical, io_of, lower, scheme_of, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
@@ -52,7 +53,7 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
         files={"tflite": None, "onnx": None, "c": None},
         compute=compute_of(lowered.graph),
         unsupported=findings,
-        layers=layer_infos(lowered.graph, {}, {}),
+        layers=diagnosed(layer_infos(lowered.graph, {}, {}), lowered, profile),
         requirements=fit_requirements(verdict, findings),
         notes=(*notes_on(lowered, profile), *notes),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.checking import fit_requirements, notes_on, source_info
+from edgepack.api.diagnosis import diagnosed
 from edgepack.api.folder import refuse_strangers, replaced_folder
 from edgepack.api.lower import Lowered, canonical, is_quantized, lower, made_up_inputs, tflite_file
 from edgepack.api.options import ExportOptions
@@ -33,7 +34,7 @@ from edgepack.validation.bundle import DeviceSamples, write_bundle
 from edgepack.validation.files import MICRO, OpenFile, open_files, runs_in_micro
 from edgepack.validation.interface import Interface, layout_notes
 from edgepack.validation.judge import Judgement, judge, judge_data
-from edgepack.validation.layers import layer_infos, layer_sqnr
+from edgepack.validation.layers import ValueFacts, layer_facts, layer_infos
 from edgepack.validation.logits import before_softmax
 from edgepack.validation.measure import agreement_of, run_files
 from edgepack.validation.watch import drop_warnings
@@ -129,7 +130,11 @@ def _report(
         unsupported=findings,
         accuracy=judgement.accuracy,
         agreement=judgement.agreement,
-        layers=layer_infos(lowered.graph, _sqnr(lowered, options), lowered.methods),
+        layers=diagnosed(
+            layer_infos(lowered.graph, observed_facts(lowered, options), lowered.methods),
+            lowered,
+            target,
+        ),
         latency=judgement.latencies[0] if judgement.latencies else None,
         latencies=judgement.latencies,
         requirements=(
@@ -222,7 +227,8 @@ def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Ma
         }
 
 
-def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
+def observed_facts(lowered: Lowered, options: ExportOptions) -> dict[str, ValueFacts]:
+    """What a few samples show of every value of a graph that edgepack made integer."""
     if lowered.real is None or lowered.quantization.scheme not in INTEGER_SCHEMES:
         return {}
     interface = lowered.interface
@@ -230,7 +236,7 @@ def _sqnr(lowered: Lowered, options: ExportOptions) -> dict[str, float]:
         (interface.feed(sample, "graph"), interface.encoded(sample, "graph"))
         for sample in _inputs(lowered, options, _LAYER_SAMPLES)
     )
-    return layer_sqnr(lowered.real, lowered.graph, pairs, threads=options.threads)
+    return layer_facts(lowered.real, lowered.graph, pairs, threads=options.threads)
 
 
 def budget_requirements(

@@ -36,23 +36,33 @@ def layer_overrides(
 ) -> dict[str, Precision | None]:
     """What `--layer` asks for, by the nodes' names; `graph` is float and legalized.
 
-    A layer may also be named by its output. Raises BadInput for a name that is not there, with the
+    A layer may also be named by its output, or by the first of the names that a converter joined
+    with semicolons. Raises BadInput for a name that is not there, with the
     nearest ones, and for a precision in which no kernel runs that node.
     """
-    nodes = {name: node for node in graph.nodes for name in (node.output.name, node.name)}
+    nodes = _by_name(graph)
     found: dict[str, Precision | None] = {}
     for name, text in given.items():
         if name not in nodes:
-            near = get_close_matches(name, nodes, n=_NAMED, cutoff=0.3)
+            near = get_close_matches(name, nodes, n=_NAMED, cutoff=0.0)
             raise BadInput(
                 f"--layer {name}={text}: the model has no such layer",
-                hint=f"did you mean {' or '.join(near) if near else next(iter(nodes), name)}? "
-                "`edgepack inspect --sensitivity` lists them",
+                hint=f"the closest are {', '.join(near)}; `edgepack inspect --sensitivity` "
+                "lists all",
             )
         node, precision = nodes[name], LAYER_PRECISIONS[text]
         _require_kernel(node, precision, text, target)
         found[node.name] = precision
     return found
+
+
+def _by_name(graph: Graph) -> dict[str, Node]:
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes:
+        nodes.setdefault(node.name.split(";")[0], node)
+        nodes.setdefault(node.output.name, node)
+    nodes.update({node.name: node for node in graph.nodes})
+    return nodes
 
 
 def _require_kernel(node: Node, precision: Precision | None, text: str, target: Target) -> None:

@@ -9,11 +9,11 @@ from functools import partial
 from itertools import islice
 
 import edgepack
-from edgepack.api.layers import MixedPrecision, layer_overrides
+from edgepack.api.layers import MixedPrecision, layer_overrides, runs_float
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import KERNELS, has_kernel, refuse_scheme, takes_weights
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
-from edgepack.calibrate.prepare import prepare
+from edgepack.calibrate.prepare import keep_tails, prepare
 from edgepack.calibrate.sensitivity import SAMPLES
 from edgepack.calibrate.synthetic import synthetic_inputs
 from edgepack.data import Audit, Sample, Samples, load_samples
@@ -34,11 +34,12 @@ from edgepack.quantize.float_weights import (
     widen_weights,
 )
 from edgepack.quantize.integer import quantize_nearest
-from edgepack.quantize.mixed import ASKED
+from edgepack.quantize.mixed import ASKED, NoiseTable
 from edgepack.quantize.moments import batch_moments
 from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
 from edgepack.quantize.rounding import absorb_double_rounding
 from edgepack.quantize.statistics import StatisticsTable
+from edgepack.quantize.tails import TakesFloat
 from edgepack.report import Quantization
 from edgepack.validation.interface import Interface, Side
 from edgepack.writers.tflite import write_tflite
@@ -56,7 +57,8 @@ class Lowered:
     weights, see `quantize.rounding`), else the graph before it was legalized for TFLite.
     `samples` are the calibration data in the source's layout, for measuring; `methods` says how
     the range of each value was chosen, `reasons` why a node has its precision where there is more
-    to say than the scheme. `output_sqnr_db` is measured for mixed precision only.
+    to say than the scheme. `output_sqnr_db` and `noise` are measured for mixed precision
+    only.
     `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files. `warnings`
     and `notes` are for the report.
     """
@@ -72,6 +74,7 @@ class Lowered:
     onnx: Side = "source"
     reasons: Mapping[str, str] = field(default_factory=dict)
     output_sqnr_db: float | None = None
+    noise: NoiseTable | None = None
 
     @property
     def interface(self) -> Interface:
@@ -206,17 +209,20 @@ def _measuring_samples(
 def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
     audit = None if samples is None else Audit(samples)
-    free, notes = None, ()
+    free, takes_float = None, _float_tails(target, options, scheme)
     if audit is None:
         span = options.span() or DEFAULT_SPAN
         free = data_free_statistics(real, span, seed=options.seed, threads=options.threads)
-        seen = free.seen
+        prepared = keep_tails(real, free.seen, takes_float)
     else:
         assert samples is not None  # the audit reads them
         feed = partial(_feeds, Interface.of(real))
-        prepared = prepare(real, feed(audit), feed(samples), threads=options.threads)
-        seen, notes = prepared.seen, prepared.notes
-    wanted = _quantize_options(real, target, options, scheme)
+        prepared = prepare(
+            real, feed(audit), feed(samples), takes_float=takes_float, threads=options.threads
+        )
+    seen, wanted = prepared.seen, _quantize_options(real, target, options, scheme)
+    asked = dict.fromkeys(wanted.layers, ASKED)
+    wanted = dataclasses.replace(wanted, layers={**prepared.layers, **wanted.layers})
     mixing = mixed_precision(real, seen, samples, wanted, target, options)
     chosen = None
     if scheme == "mixed":
@@ -240,9 +246,11 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     if free is not None:
         warnings = _guess_warnings(free, options)
     return Lowered(
-        real, graph, portable, quantization, samples, plan.methods, warnings, notes,
-        reasons=dict.fromkeys(wanted.layers, ASKED) if chosen is None else chosen.mixture.reasons,
+        real, graph, portable, quantization, samples, plan.methods,
+        (*warnings, *prepared.warnings), prepared.notes,
+        reasons=asked if chosen is None else chosen.mixture.reasons,
         output_sqnr_db=None if chosen is None else mixing.measured(graph),
+        noise=None if chosen is None else mixing.noise,
     )  # fmt: skip
 
 
@@ -267,6 +275,16 @@ def mixed_precision(
 def _feeds(interface: Interface, samples: Iterable[Sample]) -> Iterator[list[Array]]:
     """The samples as a graph takes them."""
     return (interface.feed(sample.inputs, "graph") for sample in samples)
+
+
+def _float_tails(target: Target, options: ExportOptions, scheme: str) -> TakesFloat:
+    """Where outputs may end in float: where they need not be integers and the target has it."""
+    allowed = (
+        options.io in (None, "float")
+        and INTEGER_SCHEMES[scheme].activations is DType.INT8
+        and target.supports("DEQUANTIZE", "int8")
+    )
+    return runs_float(target) if allowed else lambda node: False
 
 
 def _quantize_options(

@@ -73,7 +73,13 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class LayerInfo:
-    """One node as exported; `sqnr_db` compares its output with the float model's."""
+    """One node as exported; `sqnr_db` compares its output with the float model's.
+
+    Of that output: `range` (lowest, highest), `saturation`, the share (0 to 1) that is clipped, and
+    `dead_channels`, how many never change. `scheme` is what the node computes in and `reason` why;
+    `remedy` is what would help the worst layers. `alone_db`, measured for mixed precision only, is
+    the SQNR of the model's output with nothing but this node quantized.
+    """
 
     node: str
     op: str
@@ -81,6 +87,19 @@ class LayerInfo:
     weight_bytes: int
     sqnr_db: float | None = None
     range_method: str | None = None
+    range: tuple[float, float] | None = None
+    saturation: float | None = None
+    dead_channels: int | None = None
+    scheme: str | None = None
+    reason: str | None = None
+    remedy: str | None = None
+    alone_db: float | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LayerInfo:
+        """The record from its JSON."""
+        span = data.get("range")
+        return cls(**{**data, "range": None if span is None else (span[0], span[1])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +174,7 @@ class Report:
         parts["unsupported"] = tuple(Finding(**f) for f in data["unsupported"])
         accuracy = dict(data["accuracy"])
         parts["accuracy"] = Accuracy(float_=accuracy.pop("float"), **accuracy)
-        parts["layers"] = tuple(LayerInfo(**layer) for layer in data["layers"])
+        parts["layers"] = tuple(map(LayerInfo.from_dict, data["layers"]))
         parts["latency"] = Latency(**data["latency"]) if data["latency"] else None
         parts["latencies"] = tuple(Latency(**entry) for entry in data["latencies"])
         parts["requirements"] = tuple(Requirement(**r) for r in data["requirements"])
