@@ -12,7 +12,7 @@ to the model's end, a channel's deviation among pixels stands for that among pic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,28 +37,40 @@ _SPREAD: Final = 5.0  # deviations from the mean that a range holds
 class DataFree:
     """Statistics of every real value by name, and the `basis` that the report names.
 
-    `guessed`: neither pictures nor BatchNorm tell how large activations are.
+    `guessed`: neither pictures nor BatchNorm tell how large activations are. `highest` has the
+    largest value of each channel [C], by the value's name.
     """
 
     seen: StatisticsTable
     basis: str
     guessed: bool
+    highest: Mapping[str, Array]
+
+
+# Called with each layer that has weights and what it reads, one array a sample.
+Visit = Callable[[Node, Sequence[Array]], None]
 
 
 def data_free_statistics(
-    graph: Graph, span: tuple[float, float], *, seed: int = 0, threads: int = 2
+    graph: Graph,
+    span: tuple[float, float],
+    *,
+    seed: int = 0,
+    threads: int = 2,
+    visit: Visit = lambda node, arrays: None,
 ) -> DataFree:
     """Statistics of `graph` (float, legalized for TFLite) for inputs within `span`.
 
-    `graph.source.batch_moments` may know what BatchNorm gave.
+    `graph.source.batch_moments` may know what BatchNorm gave. `visit` sees the layers' inputs; its
+    nodes have the names of the graph's.
     """
     samples = list(synthetic_inputs(graph, span, seed=seed))
     known = {node.name: moments for node in graph.nodes if (moments := _moments_of(graph, node))}
     inputs = "images" if any(map(is_picture, graph.inputs)) else "signals"
     basis = f"synthetic {inputs}" + (" and BatchNorm statistics" if known else "")
-    return DataFree(
-        _Walk(graph, samples, known, threads).run(), basis, inputs == "signals" and not known
-    )
+    walk = _Walk(graph, samples, known, threads, visit)
+    seen = walk.run()
+    return DataFree(seen, basis, inputs == "signals" and not known, walk.highest)
 
 
 def _moments_of(graph: Graph, node: Node) -> ChannelMoments | None:
@@ -72,58 +84,81 @@ def _moments_of(graph: Graph, node: Node) -> ChannelMoments | None:
 class _Walk:
     """One run through the graph, node by node, all samples at once.
 
-    Layers of known moments run without their activation, which is applied after they are put right.
+    Operators run without their activation, which follows once the moments before it are known.
     """
 
     def __init__(
         self,
         graph: Graph,
         samples: Sequence[Sequence[Array]],
-        known: dict[str, ChannelMoments],
+        known: Mapping[str, ChannelMoments],
         threads: int,
+        visit: Visit,
     ) -> None:
         self._graph = graph.copy()
+        self._visit = visit
+        self._samples = samples
         self._known = known
-        self._activations = {n.name: n.attrs.get("activation", "none") for n in graph.nodes}
+        self._bounds = {n.name: _CLAMPS[n.attrs.get("activation", "none")] for n in graph.nodes}
         for node in self._graph.nodes:
-            if node.name in known:
+            if "activation" in node.attrs:
                 node.attrs["activation"] = "none"
         self._weighted = {n.input(0) for n in self._graph.nodes if _has_weights(n)}
         self._tail = _tail(self._graph) if known else set()
         self._stepper = Stepper(self._graph, samples, threads=threads)
         self._table: dict[str, Statistics] = {}
+        self._moments: dict[Value, ChannelMoments] = {}  # after the activation
         # of what is averaged over pixels, or follows from it: the deviation to reckon with
         self._deviation: dict[Value, _Vector] = {}
+        self.highest: dict[str, Array] = {}
 
     def run(self) -> StatisticsTable:
         """The statistics of all values by name."""
-        for value in self._graph.inputs:
-            self._update(value)
+        for index, value in enumerate(self._graph.inputs):
+            self._update(value, [sample[index] for sample in self._samples])
         while (node := self._stepper.node) is not None:
+            results = self._stepper.outputs()
             if node in self._tail:
                 self._expect(node)
-            self._stepper.step()
-            if node.name in self._known:
-                arrays = self._stepper.arrays(node.output)
-                _put_right(arrays, self._known[node.name], self._activations[node.name])
-            for value in node.outputs:
-                if value.users or self._graph.is_output(value):
-                    self._update(value)
-                    self._widen(node, value)
+            for index, value in enumerate(node.outputs):
+                self._take(node, value, [outputs[index] for outputs in results])
+            self._stepper.step(results)
         return self._table
 
-    def _update(self, value: Value) -> None:
-        for array in self._stepper.arrays(value):
+    def _take(self, node: Node, value: Value, arrays: Sequence[Array]) -> None:
+        """Write down what a node makes of each sample; the arrays are changed in place."""
+        if not (value.rank and value.size and value.dtype.is_float):
+            return
+        for array in arrays:
+            refuse_overflow(value.name, array)
+        if node.name in self._known:
+            _put_right(arrays, self._known[node.name])
+        before, tops = _moments(arrays), [a.reshape(-1, a.shape[-1]).max(axis=0) for a in arrays]
+        bounds = self._bounds[node.name]
+        if bounds != _CLAMPS["none"]:
+            for array in arrays:
+                np.clip(array, *bounds, out=array)
+        self._moments[value] = _moments(arrays)
+        self._update(value, arrays)
+        if _is_observed(node):
+            reach = _SPREAD * np.maximum(before.deviation, self._deviation.get(value, 0.0))
+            self.highest[value.name] = np.maximum(before.mean + reach, np.max(tops, axis=0))
+            self._widen(value, before.mean - reach, before.mean + reach, bounds)
+
+    def _update(self, value: Value, arrays: Sequence[Array]) -> None:
+        for array in arrays:
             if array.dtype.kind == "f":
-                refuse_overflow(value.name, array)
                 seen = self._table.setdefault(value.name, Statistics())
                 seen.update(array, keep_mean=value in self._weighted)
+        for node in value.users:
+            if _has_weights(node) and node.input(0) is value:
+                self._visit(node, arrays)
 
     def _expect(self, node: Node) -> None:
-        """Carry the deviation on through a node of the tail, whose inputs are still there."""
+        """Carry the deviation to reckon with on through a node of the tail."""
         x, y = node.input(0), node.output
         if node.op in _AVERAGES and x.shape[-1] == y.shape[-1] and x.size > y.size:
-            self._deviation[y] = _moments(self._stepper.arrays(x)).deviation
+            self._deviation[y] = self._moments[x].deviation
         elif x in self._deviation and node.op == "Reshape" and x.size == x.shape[-1] == y.shape[-1]:
             self._deviation[y] = self._deviation[x]
         elif x in self._deviation and node.op == "FullyConnected" and node.input(1).is_const:
@@ -131,18 +166,13 @@ class _Walk:
             if squares.shape[1] == self._deviation[x].size:
                 self._deviation[y] = np.sqrt(squares @ np.square(self._deviation[x]))
 
-    def _widen(self, node: Node, value: Value) -> None:
-        """Let the range hold each channel's mean plus or minus some deviations."""
-        if value.name not in self._table or not value.rank or not _is_observed(node):
-            return
-        moments = self._known.get(node.name) or _moments(self._stepper.arrays(value))
-        expected = np.maximum(moments.deviation, self._deviation.get(value, 0.0))
-        reach = _SPREAD * expected
-        lowest, highest = _CLAMPS[self._activations[node.name]]
-        low = max(lowest, float((moments.mean - reach).min()))
-        high = min(highest, float((moments.mean + reach).max()))
+    def _widen(
+        self, value: Value, low: _Vector, high: _Vector, bounds: tuple[float, float]
+    ) -> None:
+        """Let the range hold what channels reach, as far as the activation lets it through."""
         seen = self._table[value.name]
-        seen.low, seen.high = min(seen.low, low), max(seen.high, high)
+        seen.low = min(seen.low, max(bounds[0], float(low.min())))
+        seen.high = max(seen.high, min(bounds[1], float(high.max())))
         seen.extremes.append((seen.low, seen.high))
 
 
@@ -175,14 +205,12 @@ def _moments(arrays: Sequence[Array]) -> ChannelMoments:
     return ChannelMoments(rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64))
 
 
-def _put_right(arrays: Sequence[Array], wanted: ChannelMoments, activation: str) -> None:
+def _put_right(arrays: Sequence[Array], wanted: ChannelMoments) -> None:
     """Give the channels of a layer's output, all samples, the wanted moments, in place."""
     found = _moments(arrays)
     least = wanted.deviation / _LARGEST_GAIN + 1e-12
     gain = wanted.deviation / np.maximum(found.deviation, least)
     shift = wanted.mean - gain * found.mean
-    low, high = _CLAMPS[activation]
     for array in arrays:
         array *= gain.astype(np.float32)
         array += shift.astype(np.float32)
-        np.clip(array, low, high, out=array)

@@ -26,7 +26,7 @@ class Stepper:
             value: [sample[index] for sample in samples] for index, value in enumerate(graph.inputs)
         }
         self._last = {v: i for i, n in enumerate(self._nodes) for v in n.present_inputs}
-        self._kept = set(graph.outputs)
+        self._last.update(dict.fromkeys(graph.outputs, len(self._nodes)))  # kept to the end
 
     @property
     def node(self) -> Node | None:
@@ -37,27 +37,35 @@ class Stepper:
         """What `value` is in each sample; it must have been made, and be read still."""
         return self._arrays[value]
 
-    def advance_to(self, name: str) -> Node | None:
-        """Run all nodes before the one of this name and return that; None when it is not ahead."""
-        if all(node.name != name for node in self._nodes[self._next :]):
-            return None
-        while (node := self.node) is not None and node.name != name:
+    def advance_to(self, name: str) -> Node:
+        """Run all nodes before the one of this name, which must be ahead, and return that."""
+        while (node := self._nodes[self._next]).name != name:
             self.step()
         return node
 
-    def step(self) -> None:
-        """Run the next node as it is now."""
+    def outputs(self) -> list[list[Array]]:
+        """What the next node gives as it is now, for each sample a list of its outputs."""
         node = self._nodes[self._next]
-        fed = list(dict.fromkeys(v for v in node.present_inputs if not v.is_const))
+        fed = _fed(node)
         runtime = LiteRTRuntime(write_tflite(_alone(node, fed)), threads=self._threads)
-        results = [runtime.run(inputs) for inputs in zip(*map(self.arrays, fed), strict=True)]
+        arrays = (self._arrays[value] for value in fed)
+        return [runtime.run(inputs) for inputs in zip(*arrays, strict=True)]
+
+    def step(self, outputs: Sequence[Sequence[Array]] | None = None) -> None:
+        """Go past the next node, whose `outputs` may be known already."""
+        node = self._nodes[self._next]
+        results = self.outputs() if outputs is None else outputs
         for index, value in enumerate(node.outputs):
-            if value in self._last or value in self._kept:
-                self._arrays[value] = [outputs[index] for outputs in results]
-        for value in fed:
-            if self._last[value] == self._next and value not in self._kept:
+            if value in self._last:
+                self._arrays[value] = [result[index] for result in results]
+        for value in _fed(node):
+            if self._last[value] == self._next:
                 del self._arrays[value]
         self._next += 1
+
+
+def _fed(node: Node) -> list[Value]:
+    return list(dict.fromkeys(v for v in node.present_inputs if not v.is_const))
 
 
 def _alone(node: Node, fed: Sequence[Value]) -> Graph:

@@ -137,6 +137,8 @@ def _signal(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: 
     strength = _FAINTEST ** rng.random((shape[0], *(1,) * (len(shape) - 1)))
     strength = strength * _FAINTEST ** rng.random(features)
     wave = strength * _smooth(rng, shape) / 3
+    if middle in (low, high):  # there is one side only
+        wave = np.abs(wave) if middle == low else -np.abs(wave)
     drawn: Array = middle + np.where(wave > 0, wave * (high - middle), wave * (middle - low))
     return drawn
 
