@@ -123,6 +123,19 @@ def targets(
 @app.command()
 def inspect(
     model: Model,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity", help="measure what quantizing each layer alone does to the output"
+        ),
+    ] = False,
+    target: Annotated[
+        str | None, typer.Option(help="whose kernels --sensitivity reckons with (default: LiteRT)")
+    ] = None,
+    calibration: Data = None,
+    preprocess: Preprocess = None,
+    input_range: InputRange = None,
+    per_tensor: PerTensor = False,
     input_layout: InputLayout = None,
     input_shape: Shape = None,
     weights: Weights = None,
@@ -134,8 +147,10 @@ def inspect(
     from edgepack import api, terminal
 
     found = api.inspect(
-        model, input_layout=input_layout, input_shape=input_shape, weights=weights, trust=trust
-    )
+        model, sensitivity=sensitivity, target=target, calibration=calibration,
+        preprocess=preprocess, input_range=input_range, per_tensor=per_tensor,
+        input_layout=input_layout, input_shape=input_shape, weights=weights, trust=trust,
+    )  # fmt: skip
     _show(as_json, quiet, found.to_dict(), lambda: terminal.inspection(found))
 
 
@@ -223,8 +238,8 @@ def export(
     report = api.export(
         model, target, out, formats=formats, quantize=quantize, calibration=calibration,
         data_free=data_free, input_range=input_range, samples=samples, per_tensor=per_tensor,
-        range_method=range_method, layer=layer,
-        max_flash=max_flash, min_sqnr=min_sqnr, io=io, input_layout=input_layout, preprocess=preprocess,
+        range_method=range_method, layer=layer, max_flash=max_flash, min_sqnr=min_sqnr, io=io,
+        input_layout=input_layout, preprocess=preprocess,
         eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
         onnx_exact=onnx_exact, input_shape=input_shape, weights=weights, trust=trust, seed=seed,
         threads=threads,

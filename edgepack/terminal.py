@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgepack.api.inspection import Inspection
+from edgepack.api.sensitivity import LayerSensitivity
 from edgepack.profiles import Target
 from edgepack.report import LayerInfo, Report
 from edgepack.validation.files import LABELS
@@ -125,6 +126,30 @@ def inspection(found: Inspection) -> None:
             _short(layer.node), layer.op, shape, f"{layer.macs:,}", f"{layer.weight_bytes:,} B"
         )
     console.print(table)
+    if found.sensitivity is not None:
+        _sensitivity(console, found.sensitivity)
+
+
+def _sensitivity(console: Console, layers: Sequence[LayerSensitivity]) -> None:
+    console.print("\nSQNR of the output in dB, with one layer alone quantized; the worst first")
+    for layer in layers:
+        if layer.remedy is not None:
+            figure = _decibels(layer.alone_db["int8"])
+            console.print(f"{_short(layer.node)}: {figure} dB in int8; remedy: {layer.remedy}")
+    table = _table("node", "int8", "w4a8", "int16x8", "range", "clipped", "dead", "taken", "why")
+    for layer in layers:
+        span = "-" if layer.range is None else f"{layer.range[0]:.3g}..{layer.range[1]:.3g}"
+        dead = "-" if layer.dead_channels is None else str(layer.dead_channels)
+        figures = (_decibels(layer.alone_db[name]) for name in ("int8", "w4a8", "int16x8"))
+        table.add_row(
+            _short(layer.node), *figures, span, _share(layer.saturation), dead,
+            layer.scheme or "-", layer.reason or "",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _decibels(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.1f}"
 
 
 def target_list(found: Sequence[Target]) -> None:

@@ -29,6 +29,7 @@ from edgepack.plan.fit import Fit
 from edgepack.profiles import Target, load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
 from edgepack.report import Accuracy, FileInfo, Report, Requirement
+from edgepack.report.model_explorer import overlays
 from edgepack.report.page import render_page
 from edgepack.validation.bundle import DeviceSamples, write_bundle
 from edgepack.validation.files import MICRO, OpenFile, open_files, runs_in_micro
@@ -85,7 +86,16 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
         write_bundle(folder, named, lowered.interface, kept, profile.id)
         (folder / "report.json").write_text(report.to_json())
         (folder / "report.html").write_text(render_page(report), encoding="utf-8")
+        for name, text in _overlays(report, lowered, files).items():
+            (folder / name).write_text(text, encoding="utf-8")
     return report
+
+
+def _overlays(report: Report, lowered: Lowered, files: Mapping[str, bytes]) -> dict[str, str]:
+    """What Model Explorer shows on the TFLite file, where there are figures by layer."""
+    if "tflite" not in files or all(layer.sqnr_db is None for layer in report.layers):
+        return {}
+    return overlays(report.layers, {n.name: n.output.name for n in lowered.graph.nodes})
 
 
 def write_files(
@@ -246,7 +256,8 @@ def budget_requirements(
     found, flash, wanted = [], options.flash_budget(), options.min_sqnr
     if flash is not None:
         taken = verdict.flash.total_bytes
-        text = f"{taken:,} bytes"
+        least = "" if taken <= flash else ": the least that 4-bit weights allow"
+        text = f"{taken:,} bytes{least}"
         found.append(Requirement("flash", f"<= {flash:,} bytes", text, taken <= flash))
     if wanted is not None:
         db = lowered.output_sqnr_db

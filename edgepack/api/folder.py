@@ -12,7 +12,10 @@ from typing import Final
 from edgepack.errors import BadInput
 
 _MARKER: Final = "report.json"  # with our name in it: what tells an export from other folders
-_OURS: Final = ("model.tflite", "model.onnx", "model_c", "report.json", "report.html", "device")
+_OURS: Final = (
+    "model.tflite", "model.onnx", "model_c", "report.json", "report.html", "device",
+    "model_explorer.json", "model_explorer_bits.json",
+)  # fmt: skip
 
 
 @contextmanager

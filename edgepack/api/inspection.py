@@ -6,14 +6,18 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgepack.api.assess import compute_of
 from edgepack.api.checking import source_info
 from edgepack.api.lower import canonical, is_quantized
 from edgepack.api.options import ExportOptions
+from edgepack.api.sensitivity import LayerSensitivity
+from edgepack.api.sensitivity import sensitivity as measured
 from edgepack.api.source import read_source
 from edgepack.ir import Value, node_macs
+from edgepack.profiles import Target
 from edgepack.report import Compute, SourceInfo
 
 
@@ -40,7 +44,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A model after simplification, in the layout that devices run (NHWC)."""
+    """A model after simplification, in the layout that devices run (NHWC).
+
+    `sensitivity` has the most sensitive layers first; None unless it was asked for.
+    """
 
     source: SourceInfo
     inputs: tuple[Tensor, ...]
@@ -49,16 +56,26 @@ class Inspection:
     ops: Mapping[str, int]
     compute: Compute
     layers: tuple[Layer, ...]
+    sensitivity: tuple[LayerSensitivity, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
         return dataclasses.asdict(self)
 
 
-def inspect(model: Any, **options: Any) -> Inspection:
+def inspect(
+    model: Any,
+    *,
+    sensitivity: bool = False,
+    target: str | Path | Target | None = None,
+    **options: Any,
+) -> Inspection:
     """Read `model`, simplify it and tell what is in it.
 
-    Options: input_layout, input_shape, weights, trust. Raises what reading raises.
+    `sensitivity` measures what quantizing each layer alone does to the output, with the kernels of
+    `target` (LiteRT's without it), on `calibration` data or synthetic inputs. Options:
+    input_layout, input_shape, weights, trust; and for `sensitivity` calibration, samples,
+    preprocess, input_range, per_tensor, range_method, seed and threads. Raises what reading raises.
     """
     wanted = ExportOptions.of("inspect", options)
     graph = canonical(read_source(model, wanted), wanted.input_layout)
@@ -81,6 +98,7 @@ def inspect(model: Any, **options: Any) -> Inspection:
         ops=dict(Counter(layer.op for layer in layers).most_common()),
         compute=compute_of(graph),
         layers=layers,
+        sensitivity=measured(graph, target, wanted) if sensitivity else None,
     )
 
 

@@ -26,6 +26,8 @@ from edgepack.validation.logits import before_softmax
 from edgepack.writers.tflite import write_tflite
 from edgepack.writers.tflite.names import builtins_of
 
+ASKED: Final = "asked for with --layer"
+TAIL: Final = "the output ends in float: its parts are of very different sizes"
 _ROUNDS: Final = 6  # of choosing, quantizing and measuring what came of it
 _CLOSE_DB: Final = 0.3  # above the wanted SQNR: near enough
 _NAMED: Final = 3

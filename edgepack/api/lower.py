@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 
 import edgepack
-from edgepack.api.layers import MixedPrecision, layer_overrides, runs_float
+from edgepack.api.layers import ASKED, TAIL, MixedPrecision, layer_overrides, runs_float
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import KERNELS, has_kernel, refuse_scheme, takes_weights
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
@@ -34,7 +34,7 @@ from edgepack.quantize.float_weights import (
     widen_weights,
 )
 from edgepack.quantize.integer import quantize_nearest
-from edgepack.quantize.mixed import ASKED, NoiseTable
+from edgepack.quantize.mixed import NoiseTable
 from edgepack.quantize.moments import batch_moments
 from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
 from edgepack.quantize.rounding import absorb_double_rounding
@@ -221,7 +221,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
             real, feed(audit), feed(samples), takes_float=takes_float, threads=options.threads
         )
     seen, wanted = prepared.seen, _quantize_options(real, target, options, scheme)
-    asked = dict.fromkeys(wanted.layers, ASKED)
+    reasons = {**dict.fromkeys(prepared.layers, TAIL), **dict.fromkeys(wanted.layers, ASKED)}
     wanted = dataclasses.replace(wanted, layers={**prepared.layers, **wanted.layers})
     mixing = mixed_precision(real, seen, samples, wanted, target, options)
     chosen = None
@@ -248,7 +248,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     return Lowered(
         real, graph, portable, quantization, samples, plan.methods,
         (*warnings, *prepared.warnings), prepared.notes,
-        reasons=asked if chosen is None else chosen.mixture.reasons,
+        reasons=reasons if chosen is None else {**reasons, **chosen.mixture.reasons},
         output_sqnr_db=None if chosen is None else mixing.measured(graph),
         noise=None if chosen is None else mixing.noise,
     )  # fmt: skip

@@ -18,7 +18,10 @@ _READING = ("input_shape", "weights", "trust")
 # What each command takes beside its own arguments; `export` takes every option.
 TAKEN: Final[Mapping[str, tuple[str, ...]]] = {
     "load": _READING,
-    "inspect": ("input_layout", *_READING),
+    "inspect": (
+        "input_layout", "calibration", "samples", "preprocess", "input_range", "per_tensor",
+        "range_method", "seed", "threads", *_READING,
+    ),
     "check": ("quantize", "per_tensor", "io", "input_layout", *_READING),
     "validate": (
         "preprocess", "input_range", "samples", "min_accuracy", "max_drop", "threads",

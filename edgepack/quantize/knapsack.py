@@ -61,7 +61,8 @@ class _Front:
         room = np.inf if budget is None else budget
         step = _step(sizes, states)
         bytes_left, noise_left = _still_to_come(sizes), _still_to_come(noises)
-        self.bytes, self.noise = np.zeros(1, np.int64), np.zeros(1)
+        at_first = int(bytes_left[0] <= room and noise_left[0] <= most_noise)
+        self.bytes, self.noise = np.zeros(at_first, np.int64), np.zeros(at_first)
         for index, (size, noise) in enumerate(zip(sizes, noises, strict=True), start=1):
             b = (self.bytes[:, None] + size).reshape(-1)
             n = (self.noise[:, None] + noise).reshape(-1)

@@ -22,7 +22,6 @@ from edgepack.quantize.plan import HasKernel, is_activation, is_quantizable
 
 BROKEN_DB: Final = 15.0  # a layer that alone leaves less than this of the output gets more bits
 BYTE, WIDE, NARROW = Precision(), Precision(DType.INT16, DType.INT8), Precision(weights=DType.INT4)
-ASKED: Final = "asked for with --layer"
 _CONVERSION_BYTES: Final = 160  # of a file: one Quantize with its tensor
 
 Noises = Mapping[str, Mapping[DType, float]]
@@ -64,7 +63,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """The precision of each node that differs from int8, with reasons by the node's name.
+    """The precision of each node that differs from int8, with reasons for what was chosen here.
 
     `weight_bytes` are those of layers with weights; `sqnr_db` is predicted for the output. `met`
     says whether the budget can be kept (if not, this is the nearest).
@@ -118,7 +117,6 @@ class _Chooser:
 
     def __post_init__(self) -> None:
         self._fixed = frozenset(self.layers)
-        self.reasons.update(dict.fromkeys(self.layers, ASKED))
 
     # -- what breaks in 8 bits ---------------------------------------------------------------------
 

@@ -58,6 +58,12 @@ def test_a_short_front_keeps_the_budget_and_its_promise(given_items, budget, sta
     assert not promised or found_noise <= min(promised)
 
 
+def test_nothing_keeps_a_budget_below_zero():
+    assert least_noise([], -1) is None
+    assert least_bytes([], -1.0) is None
+    assert least_noise([], 0) == []
+
+
 def test_many_items_of_large_sizes_are_solved_within_the_budget():
     many = [[Choice(1000 * i + 7, 1.0 / i), Choice(500 * i + 3, 16.0 / i)] for i in range(1, 80)]
     path = least_noise(many, 2_000_000)
