@@ -48,7 +48,8 @@ def reconstruct_blocks(
 ) -> None:
     """Search every block in order; the results stand in the simulation's table and plan.
 
-    Blocks that gradients cannot pass keep what they have.
+    Blocks that gradients cannot pass keep what they have, and so do those whose output is not
+    nearer to the float one after the search than before, over all samples.
     """
     torch = simulation.torch
     generator = torch.Generator().manual_seed(seed)
@@ -61,16 +62,43 @@ def reconstruct_blocks(
         before = {v: real[v] for v in entries(block)}
         seen = {v: quantized[v] for v in before}
         goal = simulation.run(block, before, wanted, quantized=False)
+        found = simulation.run(block, seen, wanted, quantized=True)
         if any(is_open(simulation, n) for n in block) and all(map(is_differentiable, block)):
-            training = Training(simulation, block, wanted, settled)
-            training.run(seen, goal, schedule, generator)
+            kept = _Kept(simulation)
+            Training(simulation, block, wanted, settled).run(seen, goal, schedule, generator)
+            better = simulation.run(block, seen, wanted, quantized=True)
+            if _distance(better, goal) < _distance(found, goal):
+                found = better
+            else:
+                kept.restore(simulation)
         settled |= _params_of(simulation.plan, [v for n in block for v in n.outputs])
         real.update(goal)
-        quantized.update(simulation.run(block, seen, wanted, quantized=True))
+        quantized.update(found)
         for value in before:
             if last[value] == index:
                 del real[value], quantized[value]
         progress(index + 1, len(blocks), block[-1].name)
+
+
+def _distance(found: Env, goal: Env) -> float:
+    """Squared errors of the values, each in units of its own power."""
+    powers = {v: float(want.square().mean()) or 1.0 for v, want in goal.items()}
+    return sum(float((found[v] - goal[v]).square().mean()) / powers[v] for v in goal)
+
+
+class _Kept:
+    """A simulation's decisions at one time."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        plan = simulation.plan
+        self.table = dict(simulation.table)
+        self.plan = dict(plan.own), dict(plan.shared), dict(plan.methods)
+
+    def restore(self, simulation: Simulation) -> None:
+        """Go back to them; weights that were made into tensors meanwhile are forgotten."""
+        simulation.table = self.table
+        simulation.plan.own, simulation.plan.shared, simulation.plan.methods = self.plan
+        simulation.forget()
 
 
 def _params_of(plan: QuantPlan, values: Sequence[Value]) -> set[int]:
@@ -180,6 +208,7 @@ class Training:
             stored = rounding.stored().astype(layer.stored.dtype)
             simulation.table[node.name] = replace(layer, stored=stored, bias=bias)
             del simulation.trained[node]
+        simulation.forget()
         if simulation.learned:
             for old, scale in self.scales.values():
                 replace_params(simulation.plan, old, scale.params())

@@ -126,6 +126,10 @@ class Simulation:
             self._stored[node] = self.torch.tensor(real), bias
         return self._stored[node]
 
+    def forget(self) -> None:
+        """Take the weights from the table again: it has changed."""
+        self._stored.clear()
+
     # -- several nodes -----------------------------------------------------------------------------
 
     def run(

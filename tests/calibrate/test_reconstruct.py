@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from edgepack.calibrate.adaround import Schedule
-from edgepack.calibrate.brecq import BlockSchedule
+from edgepack.calibrate.brecq import BlockSchedule, replace_params
 from edgepack.calibrate.collect import collect
 from edgepack.calibrate.reconstruct import Reconstruction, reconstruct
 from edgepack.errors import BadData, MissingDependency
-from edgepack.ir import Array, DType, Graph
+from edgepack.ir import Array, DType, Graph, QuantParams
 from edgepack.ir.text import parse
 from edgepack.quantize.integer import quantize_integer
 from edgepack.quantize.layers import WeightTable, nearest_weights
@@ -130,14 +130,26 @@ def test_integers_are_neighbours_of_the_real_weights(
             assert ((down - 1e-5 <= exact) & (exact <= up + 1e-5)).all()
 
 
-def test_values_that_share_parameters_still_do_after_learning_scales(
+def test_values_that_share_parameters_still_do_after_the_search(
     searched: tuple[Graph, QuantPlan, Reconstruction],
 ) -> None:
-    graph, plan, found = searched[0], searched[1], searched[2].plan
-    values = {v.name: v for v in graph.values()}
-    assert found.own[values["d"]] == found.own[values["s"]] == found.own[values["p"]]
-    assert found.own[values["d"]] != plan.own[values["d"]]
-    assert found.methods["d"] == "learned"
+    graph, _, found = searched
+    own, values = found.plan.own, {v.name: v for v in graph.values()}
+    assert own[values["d"]] == own[values["s"]] == own[values["p"]]
+
+
+def test_a_learned_scale_reaches_all_values_that_share_it_and_no_other() -> None:
+    graph = parse(RESIDUAL)
+    plan, _ = _planned(graph)
+    values, before = {v.name: v for v in graph.values()}, dict(plan.own)
+    old = before[values["d"]].params
+    assert old is not None
+    new = QuantParams.per_tensor(0.123, -128)
+    replace_params(plan, old, new)
+    changed = {v.name for v, storage in plan.own.items() if storage != before[v]}
+    assert changed == {"d", "s", "p"}
+    assert all(plan.own[values[name]].params == new for name in changed)
+    assert plan.methods["d"] == "learned"
 
 
 def test_a_block_that_gradients_cannot_pass_keeps_what_it_has() -> None:
