@@ -218,8 +218,9 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
         assert samples is not None  # the audit reads them
         feed = partial(_feeds, Interface.of(real))
         prepared = prepare(
-            real, feed(audit), feed(samples), takes_float=takes_float, threads=options.threads
-        )
+            real, feed(audit), feed(samples), takes_float=takes_float,
+            has_kernel=has_kernel(target), threads=options.threads,
+        )  # fmt: skip
     seen, wanted = prepared.seen, _quantize_options(real, target, options, scheme)
     reasons = {**dict.fromkeys(prepared.layers, TAIL), **dict.fromkeys(wanted.layers, ASKED)}
     wanted = dataclasses.replace(wanted, layers={**prepared.layers, **wanted.layers})

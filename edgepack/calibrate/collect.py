@@ -9,6 +9,7 @@ import numpy as np
 
 from edgepack.errors import BadModel
 from edgepack.ir import Array, Graph, row
+from edgepack.quantize.recurrent import cell_name, cell_states, is_plain
 from edgepack.quantize.statistics import Statistics
 from edgepack.run.observe import Observer
 
@@ -31,9 +32,14 @@ def collect(
     """
     observer = Observer(graph, threads=threads)
     weighted = {n.input(0).name for n in graph.nodes if row(n.op).quant.weight is not None}
+    recurrent = [n for n in graph.nodes_of("Lstm") if is_plain(n) and not n.input(0).is_const]
     table: dict[str, Statistics] = {}
     for inputs in samples:
-        for name, array in observer.run(inputs).items():
+        arrays = dict(observer.run(inputs))
+        for node in recurrent:
+            x, y = arrays[node.input(0).name], arrays[node.output.name]
+            arrays[cell_name(node)] = cell_states(node, x, y)
+        for name, array in arrays.items():
             if array.dtype.kind == "f":
                 refuse_overflow(name, array)
                 seen = table.setdefault(name, Statistics())

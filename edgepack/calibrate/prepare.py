@@ -10,6 +10,8 @@ from typing import Final
 from edgepack.calibrate.collect import collect
 from edgepack.ir import Array, Graph
 from edgepack.quantize.options import Precision
+from edgepack.quantize.plan import HasKernel
+from edgepack.quantize.recurrent import soften_resets
 from edgepack.quantize.smooth import smooth, smoothed_values
 from edgepack.quantize.statistics import StatisticsTable
 from edgepack.quantize.tails import TakesFloat, find_tails, level, levelled_values
@@ -37,10 +39,12 @@ def prepare(
     again: Inputs,
     *,
     takes_float: TakesFloat = lambda node: False,
+    has_kernel: HasKernel = lambda node, precision: True,
     threads: int = 2,
 ) -> Prepared:
     """Collect statistics of `graph`, float and legalized; rewrite it in place where that helps.
 
+    LSTMs that have an 8-bit kernel get an emptying step that 8 bits hold (`quantize.recurrent`).
     Channels are evened out (`quantize.smooth`), outputs of very different parts get tails in float
     (`quantize.tails`) of nodes for which `takes_float` holds. Both arguments are the calibration
     inputs; `again` is read only when something was changed.
@@ -50,7 +54,9 @@ def prepare(
     changed = smooth(graph, seen)
     size = len(graph)
     tails = keep_tails(graph, seen, takes_float)
-    if not changed and len(graph) == size:
+    byte = Precision()
+    emptied = soften_resets(graph, seen, lambda node: has_kernel(node, byte))
+    if not changed and not emptied and len(graph) == size:
         return tails
     table = collect(graph, again, threads=threads)
     return dataclasses.replace(tails, seen=table, notes=(*smoothing_notes(changed), *tails.notes))

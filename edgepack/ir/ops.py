@@ -295,7 +295,7 @@ OPS: Final[Mapping[str, Op]] = {
                "x w_i? w_f w_c w_o r_i? r_f r_c r_o p_i? p_f? p_o? b_i? b_f b_c b_o proj? proj_b? "
                "h c n_i? n_f? n_c? n_o?", shapes.lstm,
                {"activation": "tanh", "cell_clip": 0.0, "proj_clip": 0.0, "time_major": False,
-                "intermediates": ()}, FLOAT, macs.lstm),
+                "intermediates": ()}, OBSERVED, macs.lstm),
     "Svdf": Op("dense layer over the latest steps of a stream, its matrix split into features and "
                "time", "x w_feature w_time b? state", shapes.svdf,
                {"rank": 1, "activation": "none"}, FLOAT, macs.svdf),

@@ -18,6 +18,7 @@ from edgepack.quantize.plan import (
     plan_quantization,
 )
 from edgepack.quantize.ranges import Range
+from edgepack.quantize.recurrent import quantize_lstm
 from edgepack.quantize.statistics import StatisticsTable
 from edgepack.quantize.weights import bias_params
 
@@ -73,6 +74,12 @@ class _Rewrite:
         rule = row(node.op).quant
         if rule.weight is not None:
             self._layer(node, weights[node.name], rule.weight, rule.bias)
+            return
+        if node.op == "Lstm":
+            x, y = self.plan.read(node, node.input(0)).params, self.plan.stored(node.output).params
+            assert x is not None
+            assert y is not None  # of an integer node
+            quantize_lstm(self.graph, node, x, y, self.plan.cells[node])
             return
         dtype = self.plan.precision[node].activations
         for index, value in enumerate(node.inputs):

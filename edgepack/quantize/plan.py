@@ -18,6 +18,7 @@ from edgepack.errors import BadData
 from edgepack.ir import DType, Graph, Node, QuantParams, Value, row
 from edgepack.quantize.options import Precision, QuantizeOptions
 from edgepack.quantize.ranges import Range, choose_range
+from edgepack.quantize.recurrent import cell_params, is_quantizable_lstm
 from edgepack.quantize.statistics import StatisticsTable
 
 HasKernel = Callable[[Node, Precision], bool]
@@ -40,13 +41,14 @@ class QuantPlan:
 
     `precision` has the nodes that become integer. `own` is how each value is made (absent: real),
     `shared` the parameters in which operators that tie values together read it, by type; `methods`
-    says how a range was chosen, by the value's name.
+    says how a range was chosen, by the value's name. `cells` has the cell states of LSTMs.
     """
 
     precision: dict[Node, Precision]
     own: dict[Value, Storage] = field(default_factory=dict)
     shared: dict[tuple[Value, DType], QuantParams] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
+    cells: dict[Node, QuantParams] = field(default_factory=dict)
 
     def stored(self, value: Value) -> Storage:
         """How the value is made."""
@@ -73,6 +75,8 @@ def is_activation(value: Value | None) -> bool:
 def is_quantizable(node: Node, precision: Precision) -> bool:
     """Whether an integer kernel may serve `node`: by its rule, with constant weights."""
     rule = row(node.op).quant
+    if node.op == "Lstm":
+        return is_quantizable_lstm(node, precision)
     if rule.output == "float" or not any(map(is_activation, node.present_inputs)):
         return False
     if rule.output == "fixed" and precision.activations not in rule.fixed:
@@ -107,6 +111,8 @@ def plan_quantization(
         for value, dtype in group:
             plan.shared[value, dtype] = params
             _settle(plan, value, dtype, params, method)
+    recurrent = (node for node in plan.precision if node.op == "Lstm")
+    plan.cells.update((node, cell_params(node, seen)) for node in recurrent)
     for value in graph.inputs:
         _settle_input(graph, plan, value, options)
     return plan
