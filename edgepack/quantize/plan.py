@@ -20,6 +20,7 @@ from edgepack.quantize.options import Precision, QuantizeOptions
 from edgepack.quantize.ranges import Range, choose_range
 from edgepack.quantize.recurrent import cell_params, is_quantizable_lstm
 from edgepack.quantize.statistics import StatisticsTable
+from edgepack.quantize.useful import narrowed, useful_range
 
 HasKernel = Callable[[Node, Precision], bool]
 
@@ -107,7 +108,8 @@ def plan_quantization(
     groups = _groups(graph, plan)
     _require_seen(groups, plan, seen)
     for group in groups:
-        params, method = _group_params(group, plan, seen, options)
+        useful = useful_range([v for v, _ in group], plan.precision.__contains__, graph.outputs)
+        params, method = _group_params(group, plan, seen, options, useful)
         for value, dtype in group:
             plan.shared[value, dtype] = params
             _settle(plan, value, dtype, params, method)
@@ -205,7 +207,11 @@ def _require_seen(groups: list[list[_Member]], plan: QuantPlan, seen: Statistics
 
 
 def _group_params(
-    group: list[_Member], plan: QuantPlan, seen: StatisticsTable, options: QuantizeOptions
+    group: list[_Member],
+    plan: QuantPlan,
+    seen: StatisticsTable,
+    options: QuantizeOptions,
+    useful: Range | None,
 ) -> tuple[QuantParams, str]:
     dtype = group[0][1]
     sources = _sources(group, plan)
@@ -218,7 +224,8 @@ def _group_params(
     union: Range = ranges[0]
     for other in ranges[1:]:
         union = union.united(other)
-    return union.params(dtype), union.method
+    final = narrowed(union, useful, dtype)
+    return final.params(dtype), final.method
 
 
 def _constant_ranges(group: list[_Member], plan: QuantPlan) -> Iterator[Range]:

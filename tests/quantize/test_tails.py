@@ -48,9 +48,13 @@ def made(text, units=False):
         layer = graph.nodes_of("FullyConnected")[0]
         layer.set_input(1, graph.constant(layer.input(1).const * SIZES[:, None]))
         layer.set_input(2, graph.constant(layer.input(2).const * SIZES))
+    return graph, samples_of(graph)
+
+
+def samples_of(graph):
     rng = np.random.default_rng(0)
     shape = graph.inputs[0].shape
-    return graph, [[rng.standard_normal(shape).astype(np.float32)] for _ in range(30)]
+    return [[rng.standard_normal(shape).astype(np.float32)] for _ in range(30)]
 
 
 def outputs(graph, samples):
