@@ -197,6 +197,12 @@ def export(
     range_method: Annotated[
         str, typer.Option(help="ranges of activations: auto, min-max, percentile or mse")
     ] = "auto",
+    effort: Annotated[
+        int,
+        typer.Option(
+            min=0, max=3, help="0 closed form, 1 GPTQ-like, 2 AdaRound, 3 blocks and ranges (torch)"
+        ),
+    ] = 0,
     layer: Annotated[
         list[str] | None,
         typer.Option(help="NAME=w4a8, int8, int16x8 or float, for one layer; may be repeated"),
@@ -234,16 +240,18 @@ def export(
 ) -> None:
     """Quantize, export for a device and measure."""
     from edgepack import api
+    from edgepack.terminal import progress_bar
 
-    report = api.export(
-        model, target, out, formats=formats, quantize=quantize, calibration=calibration,
-        data_free=data_free, input_range=input_range, samples=samples, per_tensor=per_tensor,
-        range_method=range_method, layer=layer, max_flash=max_flash, min_sqnr=min_sqnr, io=io,
-        input_layout=input_layout, preprocess=preprocess,
-        eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
-        onnx_exact=onnx_exact, input_shape=input_shape, weights=weights, trust=trust, seed=seed,
-        threads=threads,
-    )  # fmt: skip
+    with progress_bar(quiet):
+        report = api.export(
+            model, target, out, formats=formats, quantize=quantize, calibration=calibration,
+            data_free=data_free, input_range=input_range, samples=samples, per_tensor=per_tensor,
+            range_method=range_method, effort=effort, layer=layer, max_flash=max_flash,
+            min_sqnr=min_sqnr, io=io, input_layout=input_layout, preprocess=preprocess,
+            eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
+            onnx_exact=onnx_exact, input_shape=input_shape, weights=weights, trust=trust, seed=seed,
+            threads=threads,
+        )  # fmt: skip
     _finish(report, as_json, quiet, out)
 
 

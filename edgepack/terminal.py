@@ -1,18 +1,21 @@
-"""Tables for people; everything here prints to stdout through rich."""
+"""Tables for people on stdout, progress on stderr, both through rich."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from edgepack.api.inspection import Inspection
 from edgepack.api.sensitivity import LayerSensitivity
 from edgepack.profiles import Target
+from edgepack.progress import shown_by
 from edgepack.report import LayerInfo, Report
 from edgepack.validation.files import LABELS
 
@@ -218,6 +221,28 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "items"):
         return {str(k): _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[None]:
+    """A bar on stderr for long work inside the block, with the time left; none into a file."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield
+        return
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
+        console=console, transient=True,
+    ) as bar:  # fmt: skip
+        tasks: dict[str, TaskID] = {}
+
+        def listen(done: int, total: int, what: str) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total, visible=done < total)
+
+        with shown_by(listen):
+            yield
 
 
 def _console() -> Console:

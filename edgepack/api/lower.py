@@ -13,8 +13,8 @@ from edgepack.api.layers import ASKED, TAIL, MixedPrecision, layer_overrides, ru
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import KERNELS, has_kernel, refuse_scheme, takes_weights
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
+from edgepack.calibrate.effort import MOST_SAMPLES, quantize_with_effort
 from edgepack.calibrate.prepare import keep_tails, prepare
-from edgepack.calibrate.sensitivity import SAMPLES
 from edgepack.calibrate.synthetic import synthetic_inputs
 from edgepack.data import Audit, Sample, Samples, load_samples
 from edgepack.errors import BadInput
@@ -33,7 +33,6 @@ from edgepack.quantize.float_weights import (
     quantize_dynamic,
     widen_weights,
 )
-from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.mixed import NoiseTable
 from edgepack.quantize.moments import batch_moments
 from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
@@ -230,11 +229,15 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
         chosen = mixing.choose(options.flash_budget(), options.min_sqnr)
         wanted = chosen.options
     graph = real.copy()
-    plan = quantize_nearest(graph, seen, wanted, has_kernel(target))
+    plan = quantize_with_effort(
+        graph, seen, wanted, has_kernel(target), _some_inputs(real, samples, options),
+        effort=options.effort, seed=options.seed, threads=options.threads,
+    )  # fmt: skip
     if (options.io or target.io) == "uint8":
         unsigned_ends(graph)
     portable = graph if options.onnx_exact else graph.copy()
-    absorb_double_rounding(graph)
+    if options.effort == 0:  # else the biases were fitted to what the kernels really give
+        absorb_double_rounding(graph)
     quantization = Quantization(
         scheme,
         "data-free" if samples is None else "calibration",
@@ -269,8 +272,17 @@ def mixed_precision(
     else:
         interface = Interface.of(real)
         inputs = (interface.feed(sample.inputs, "graph") for sample in samples)
-    few = islice(inputs, SAMPLES)
-    return MixedPrecision(real, seen, few, wanted, target, options.threads)
+    return MixedPrecision(real, seen, inputs, wanted, target, tflite_file, options.threads)
+
+
+def _some_inputs(
+    real: Graph, samples: Samples | None, options: ExportOptions
+) -> Iterator[list[Array]]:
+    """As many inputs as the effort reads, spread over the data; synthetic ones without any."""
+    if samples is None:
+        return made_up_inputs(real, options)
+    every = max(1, len(samples) // max(1, MOST_SAMPLES[options.effort]))
+    return islice(_feeds(Interface.of(real), samples), 0, None, every)
 
 
 def _feeds(interface: Interface, samples: Iterable[Sample]) -> Iterator[list[Array]]:

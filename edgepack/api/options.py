@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from edgepack.calibrate.effort import EFFORTS
 from edgepack.errors import BadInput
 from edgepack.preprocess import parse_preprocess
 from edgepack.quantize.options import INTEGER_SCHEMES, LAYER_PRECISIONS, METHODS, SCHEMES
@@ -46,6 +47,7 @@ class ExportOptions:
     samples: int | None = None
     per_tensor: bool = False
     range_method: str = "auto"
+    effort: int = 0
     layer: Sequence[str] | Mapping[str, str] | None = None
     max_flash: str | int | None = None
     min_sqnr: float | None = None
@@ -66,6 +68,7 @@ class ExportOptions:
     def __post_init__(self) -> None:
         _one_of("quantize", self.quantize, SCHEMES)
         _one_of("range_method", self.range_method, METHODS)
+        _one_of("effort", self.effort, EFFORTS)
         _one_of("io", self.io, (None, "int8", "uint8", "float"))
         _one_of("input_layout", self.input_layout, (None, "nhwc", "nchw", "keep"))
         _at_least("samples", self.samples, 1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
 
 from edgepack.ir import Array, Graph, Node, Value
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.writers.tflite import write_tflite
+
+_BUDGET_BYTES: Final = 1 << 30  # of values, float and quantized
 
 
 class Stepper:
@@ -62,6 +66,29 @@ class Stepper:
             if self._last[value] == self._next:
                 del self._arrays[value]
         self._next += 1
+
+
+def affordable(
+    graph: Graph, samples: Iterable[Sequence[Array]], most: int
+) -> list[Sequence[Array]]:
+    """The first samples, at most `most`, whose values at one place of the graph fit in memory."""
+    count = max(1, min(most, _BUDGET_BYTES // max(2 * peak_bytes(graph), 1)))
+    return list(islice(samples, count))
+
+
+def peak_bytes(graph: Graph) -> int:
+    """Bytes of the activations that are alive at once in one sample, at the worst place."""
+    nodes = graph.nodes
+    last = {v: i for i, n in enumerate(nodes) for v in n.present_inputs if not v.is_const}
+    last.update((v, len(nodes)) for v in graph.outputs)
+    alive = sum(v.nbytes for v in graph.inputs)
+    peak = alive
+    for index, node in enumerate(nodes):
+        alive += sum(v.nbytes for v in node.outputs)
+        peak = max(peak, alive)
+        ends = {v for v in (*node.present_inputs, *node.outputs) if last.get(v, -1) <= index}
+        alive -= sum(v.nbytes for v in ends if not v.is_const)
+    return peak
 
 
 def _fed(node: Node) -> list[Value]:
