@@ -89,11 +89,36 @@ def _junctions(graph: Graph) -> Iterator[_Junction]:
         value = node.output if len(node.outputs) == 1 else None
         if value is None or value.dtype is not DType.FLOAT32 or graph.is_output(value):
             continue
-        readers = tuple(value.users)
-        if readers and all(_takes_factors(reader, value) for reader in readers):
+        readers = _readers(graph, value)
+        if readers:
             shares = _shares(graph, value)
             if shares:
                 yield _Junction(value, shares, readers)
+
+
+def _readers(graph: Graph, value: Value) -> tuple[Node, ...] | None:
+    """The layers that read `value`, behind operators that pass factors on; None if others do."""
+    found: list[Node] = []
+    if graph.is_output(value):
+        return None
+    for user in value.users:
+        if _passes_on(user):
+            behind = _readers(graph, user.output)
+            if behind is None:
+                return None
+            found.extend(behind)
+        elif _takes_factors(user, value):
+            found.append(user)
+        else:
+            return None
+    return tuple(found)
+
+
+def _passes_on(node: Node) -> bool:
+    if node.op == "Pad":
+        channels = node.attrs["pads"][-1]
+        return not any(channels) and node.attrs["mode"] == "constant" and not node.attrs["value"]
+    return node.op in _PASSING and node.attrs.get("activation", "none") in _HOMOGENEOUS
 
 
 def _takes_factors(node: Node, value: Value) -> bool:
@@ -140,7 +165,7 @@ def _homogeneous_maker(graph: Graph, value: Value) -> Node | None:
     node = value.producer
     if node is None or graph.only_user(value) is None:
         return None
-    if node.op in _PASSING and node.attrs.get("activation", "none") in _HOMOGENEOUS:
+    if _passes_on(node):
         return _homogeneous_maker(graph, node.input(0))
     if node.op in ("Conv2d", "FullyConnected") and node.attrs["activation"] in _HOMOGENEOUS:
         fits = _constant(node, 1) and (node.optional(2) is None or _constant(node, 2))

@@ -31,8 +31,9 @@ PARTS = """
     t = Conv2d(x, w, b)
     p = AveragePool2d(t, kernel=(2, 2), stride=(2, 2))
     c = Concat(m, p, axis=3)
+    d = Pad(c, pads=((0, 0), (0, 1), (0, 1), (0, 0)))
     v = random(4, 1, 1, 16)
-    y = Conv2d(c, v)
+    y = Conv2d(d, v)
     output(y)"""
 APPLIES = {
     "normalization": (NORM, "n", [("Mul", -1, 1, 3, 40.0), ("Add", -1, 1, 3, 40.0)]),
@@ -47,7 +48,7 @@ DECLINES = {
     "a clamp that is not homogeneous": PARTS.replace('"relu"', '"relu6"'),
     "a part that is read elsewhere too": PARTS.replace("output(y)", "output(y, p)"),
     "a grouped layer": PARTS.replace("random(4, 1, 1, 16)", "random(4, 1, 1, 8)").replace(
-        "Conv2d(c, v)", "Conv2d(c, v, groups=2)"
+        "Conv2d(d, v)", "Conv2d(d, v, groups=2)"
     ),
 }
 
