@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 from edgepack.api.schemes import has_kernel
-from edgepack.calibrate.sensitivity import Progress, measure_sensitivity
+from edgepack.calibrate.sensitivity import SAMPLES, Progress, measure_sensitivity
 from edgepack.errors import BadInput
 from edgepack.ir import Array, Graph, Node, Value
 from edgepack.plan.device import flash_use
@@ -19,6 +21,7 @@ from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.mixed import Budget, Mixture, NoiseTable, choose_layers
 from edgepack.quantize.options import LAYER_PRECISIONS, Precision, QuantizeOptions
 from edgepack.quantize.plan import is_quantizable
+from edgepack.quantize.rounding import absorb_double_rounding
 from edgepack.quantize.statistics import StatisticsTable
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.validation.compare import Noise
@@ -28,7 +31,7 @@ from edgepack.writers.tflite.names import builtins_of
 
 ASKED: Final = "asked for with --layer"
 TAIL: Final = "the output ends in float: its parts are of very different sizes"
-_ROUNDS: Final = 6  # of choosing, quantizing and measuring what came of it
+_ROUNDS: Final = 8  # of choosing, quantizing and measuring what came of it
 _CLOSE_DB: Final = 0.3  # above the wanted SQNR: near enough
 _NAMED: Final = 3
 
@@ -106,7 +109,7 @@ class MixedPrecision:
     """Chooses the layers' precisions for one model, target and set of statistics.
 
     `real` is the float graph, legalized for TFLite; `inputs` gives a few samples in its layout,
-    and is read only when something is measured.
+    and is read only when something is measured. `write` makes the file whose flash counts.
     """
 
     real: Graph
@@ -114,13 +117,14 @@ class MixedPrecision:
     inputs: Iterable[Sequence[Array]]
     options: QuantizeOptions
     target: Target
+    write: Callable[[Graph], bytes] = write_tflite
     threads: int = 2
     progress: Progress = field(default=lambda done, total: None)
 
     @cached_property
     def samples(self) -> list[Sequence[Array]]:
         """The inputs that all is measured on."""
-        return list(self.inputs)
+        return list(islice(self.inputs, SAMPLES))
 
     @cached_property
     def _cut(self) -> Graph:
@@ -156,7 +160,8 @@ class MixedPrecision:
         options = dataclasses.replace(self.options, layers=mixture.layers)
         graph = self.real.copy()
         quantize_nearest(graph, self.seen, options, has_kernel(self.target))
-        flash = flash_use(self.target, graph, write_tflite(graph)).total_bytes
+        absorb_double_rounding(graph)
+        flash = flash_use(self.target, graph, self.write(graph)).total_bytes
         return Mixed(options, mixture, self.measured(graph), flash)
 
     def measured(self, graph: Graph) -> float | None:
@@ -174,23 +179,35 @@ class MixedPrecision:
 
     def _squeeze(self, max_flash: int, found: Mixed) -> Mixed:
         """As much precision as fits: what is beside the weights is learnt from each attempt."""
+        room = found.mixture.weight_bytes
         for _ in range(_ROUNDS):
-            if found.flash_bytes <= max_flash or not found.mixture.met:
+            over = found.flash_bytes - max_flash
+            if over <= 0 or not found.mixture.met:
                 break
-            beside = found.flash_bytes - found.mixture.weight_bytes
-            found = self._try(Budget(weight_bytes=max_flash - beside))
+            room = min(found.mixture.weight_bytes, room) - over
+            found = self._try(Budget(weight_bytes=room))
         return found
 
     def _reach(self, wanted: float, found: Mixed) -> Mixed:
-        """The fewest bytes that measure at least `wanted`: the goal moves by what was missed."""
+        """The fewest bytes that measure at least `wanted`.
+
+        What is measured differs a little from what was predicted, so the goal of the prediction is
+        moved by what was missed, and halved in between once it is known to be too low and too high.
+        """
         best, goal = found, wanted
+        too_low, enough = -math.inf, math.inf
         for _ in range(_ROUNDS):
             now = self._try(Budget(min_sqnr_db=goal))
             best = _better(best, now, wanted)
             missed = wanted - (now.sqnr_db or 0.0)
             if -_CLOSE_DB < missed <= 0 or (missed > 0 and not now.mixture.met):
                 break
-            goal += missed
+            if missed > 0:
+                too_low, goal = goal, goal + missed + _CLOSE_DB
+            else:
+                enough, goal = goal, goal + missed
+            if not too_low < goal < enough:
+                goal = (too_low + enough) / 2
         return best
 
 

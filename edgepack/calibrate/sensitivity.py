@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value, row
+from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value, node_macs, row
 from edgepack.quantize.layers import LayerWeights, nearest_weights
 from edgepack.quantize.mixed import BYTE, NARROW, WIDE, NoiseTable
 from edgepack.quantize.options import Precision, QuantizeOptions
@@ -24,7 +24,9 @@ from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.observe import Observer
 from edgepack.writers.tflite import write_tflite
 
-SAMPLES: Final = 8
+SAMPLES: Final = 32  # as many are used of small models
+_FEWEST_SAMPLES: Final = 8
+_MACS: Final = 1 << 31  # of all samples together, beyond which they get fewer
 _MOST_BYTES: Final = 1 << 29  # of activations that are kept: fewer samples of large models
 
 Progress = Callable[[int, int], None]
@@ -44,7 +46,7 @@ def measure_sensitivity(
     """Noise at the outputs of `graph` (float, legalized for TFLite) from each thing alone.
 
     `samples` has the inputs of a few samples, real, in the order of the graph's inputs. The first
-    `SAMPLES` are used, fewer where their activations would take too much memory. Cut a final
+    `SAMPLES` are used, fewer of large models. Cut a final
     softmax off first: it hides what goes into it. The same inputs always give the same figures.
     """
     plans = {
@@ -72,14 +74,10 @@ class _Measurement:
         self._nodes = graph.nodes
         self._plans = plans
         self._threads = threads
-        self._tables = {
-            p: nearest_weights(graph, plans[p], seen, options) for p in (BYTE, NARROW)
-        }
-        kept = [v for v in graph.values() if not v.is_const]
-        most = max(1, _MOST_BYTES // max(1, sum(v.nbytes for v in kept)))
+        self._tables = {p: nearest_weights(graph, plans[p], seen, options) for p in (BYTE, NARROW)}
         observer = Observer(graph, threads=threads)
         self._real: list[_Arrays] = [
-            observer.run(inputs) for inputs in samples[: min(SAMPLES, most)]
+            observer.run(inputs) for inputs in samples[: _samples_for(graph)]
         ]
         self._last = {v: i for i, n in enumerate(self._nodes) for v in n.present_inputs}
 
@@ -100,7 +98,9 @@ class _Measurement:
 
     # -- one thing ---------------------------------------------------------------------------------
 
-    def _measure_value(self, index: int, value: Value, table: dict[str, dict[DType, float]]) -> None:
+    def _measure_value(
+        self, index: int, value: Value, table: dict[str, dict[DType, float]]
+    ) -> None:
         params = self._params(value, BYTE)
         if not is_activation(value) or params is None or _is_carried(value, self._plans[BYTE]):
             return
@@ -191,6 +191,14 @@ class _Measurement:
         return run
 
 
+def _samples_for(graph: Graph) -> int:
+    """How many samples are worth their time, and whose activations fit in memory."""
+    macs = sum(map(node_macs, graph.nodes))
+    worth = min(SAMPLES, max(_FEWEST_SAMPLES, _MACS // max(1, macs)))
+    each = sum(v.nbytes for v in graph.values() if not v.is_const)
+    return max(1, min(worth, _MOST_BYTES // max(1, each)))
+
+
 def _is_carried(value: Value, plan: QuantPlan) -> bool:
     """Whether a value only repeats what others are charged for."""
     node = value.producer
@@ -218,7 +226,9 @@ def _part(nodes: Sequence[Node], fed: Sequence[Value], outputs: Sequence[Value])
     graph.inputs = [twin(v) for v in fed]
     for node in nodes:
         inputs = [None if v is None else twin(v) for v in node.inputs]
-        graph.add_node(Node(node.op, inputs, [twin(v) for v in node.outputs], node.attrs, node.name))
+        graph.add_node(
+            Node(node.op, inputs, [twin(v) for v in node.outputs], node.attrs, node.name)
+        )
     graph.outputs = [twin(v) for v in outputs]
     graph.remove_dead()
     return graph
