@@ -35,7 +35,7 @@ from edgepack.quantize.float_weights import (
 )
 from edgepack.quantize.mixed import NoiseTable
 from edgepack.quantize.moments import batch_moments
-from edgepack.quantize.options import INTEGER_SCHEMES, QuantizeOptions
+from edgepack.quantize.options import INTEGER_SCHEMES, Precision, QuantizeOptions
 from edgepack.quantize.rounding import absorb_double_rounding
 from edgepack.quantize.statistics import StatisticsTable
 from edgepack.quantize.tails import TakesFloat
@@ -208,17 +208,18 @@ def _measuring_samples(
 def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
     samples = _samples(real, options)
     audit = None if samples is None else Audit(samples)
-    free, takes_float = None, _float_tails(target, options, scheme)
+    free, precision = None, INTEGER_SCHEMES[scheme]
+    takes_float = _float_tails(target, options, precision)
     if audit is None:
         span = options.span() or DEFAULT_SPAN
         free = data_free_statistics(real, span, seed=options.seed, threads=options.threads)
-        prepared = keep_tails(real, free.seen, takes_float)
+        prepared = keep_tails(real, free.seen, takes_float, precision.activations)
     else:
         assert samples is not None  # the audit reads them
         feed = partial(_feeds, Interface.of(real))
         prepared = prepare(
             real, feed(audit), feed(samples), takes_float=takes_float,
-            has_kernel=has_kernel(target), threads=options.threads,
+            has_kernel=has_kernel(target), precision=precision, threads=options.threads,
         )  # fmt: skip
     seen, wanted = prepared.seen, _quantize_options(real, target, options, scheme)
     reasons = {**dict.fromkeys(prepared.layers, TAIL), **dict.fromkeys(wanted.layers, ASKED)}
@@ -290,13 +291,10 @@ def _feeds(interface: Interface, samples: Iterable[Sample]) -> Iterator[list[Arr
     return (interface.feed(sample.inputs, "graph") for sample in samples)
 
 
-def _float_tails(target: Target, options: ExportOptions, scheme: str) -> TakesFloat:
+def _float_tails(target: Target, options: ExportOptions, precision: Precision) -> TakesFloat:
     """Where outputs may end in float: where they need not be integers and the target has it."""
-    allowed = (
-        options.io in (None, "float")
-        and INTEGER_SCHEMES[scheme].activations is DType.INT8
-        and target.supports("DEQUANTIZE", "int8")
-    )
+    dequantizes = target.supports("DEQUANTIZE", str(precision.activations))
+    allowed = options.io in (None, "float") and dequantizes
     return runs_float(target) if allowed else lambda node: False
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edgepack.calibrate.collect import collect
-from edgepack.ir import Array, Graph
+from edgepack.ir import Array, DType, Graph
 from edgepack.quantize.options import Precision
 from edgepack.quantize.plan import HasKernel
 from edgepack.quantize.recurrent import soften_resets
@@ -17,6 +17,7 @@ from edgepack.quantize.statistics import StatisticsTable
 from edgepack.quantize.tails import TakesFloat, find_tails, level, levelled_values
 
 Inputs = Iterable[Sequence[Array]]
+_BYTE: Final = Precision()
 REMEDY: Final = "give --io float, or let the model have them as outputs of their own"
 
 
@@ -40,6 +41,7 @@ def prepare(
     *,
     takes_float: TakesFloat = lambda node: False,
     has_kernel: HasKernel = lambda node, precision: True,
+    precision: Precision = _BYTE,
     threads: int = 2,
 ) -> Prepared:
     """Collect statistics of `graph`, float and legalized; rewrite it in place where that helps.
@@ -53,23 +55,28 @@ def prepare(
     seen = collect(graph, first, threads=threads, channels=channels)
     changed = smooth(graph, seen)
     size = len(graph)
-    tails = keep_tails(graph, seen, takes_float)
-    byte = Precision()
-    emptied = soften_resets(graph, seen, lambda node: has_kernel(node, byte))
+    tails = keep_tails(graph, seen, takes_float, precision.activations)
+    narrow = precision.activations is DType.INT8
+    emptied = soften_resets(graph, seen, lambda node: narrow and has_kernel(node, _BYTE))
     if not changed and not emptied and len(graph) == size:
         return tails
     table = collect(graph, again, threads=threads)
     return dataclasses.replace(tails, seen=table, notes=(*smoothing_notes(changed), *tails.notes))
 
 
-def keep_tails(graph: Graph, seen: StatisticsTable, takes_float: TakesFloat) -> Prepared:
+def keep_tails(
+    graph: Graph,
+    seen: StatisticsTable,
+    takes_float: TakesFloat,
+    activations: DType = DType.INT8,
+) -> Prepared:
     """Decide on tails in float, levelling layers in place; `takes_float` says where they may be.
 
     Statistics of levelled layers, which need those of channels, are out of date afterwards.
     """
     layers: dict[str, Precision | None] = {}
     notes, warnings = [], []
-    for tail in find_tails(graph, seen):
+    for tail in find_tails(graph, seen, activations):
         if not all(map(takes_float, tail.nodes)) or (tail.layer and not takes_float(tail.layer)):
             warnings.append(
                 f"output {tail.output} holds values of very different sizes, of which the small "

@@ -26,6 +26,7 @@ from edgepack.quantize.statistics import ChannelStatistics, StatisticsTable
 
 _PARTS_APART: Final = 10.0  # ratio of ranges from which parts of a Concat get scales of their own
 _CHANNELS_APART: Final = 32.0  # the same of a layer's channels, where it costs a product
+_SIXTEEN: Final = 256.0  # by how much 16 bits hold more than 8
 _MOVERS: Final = ("Concat", "Reshape", "Transpose", "Slice", "Split", "Reverse")
 _LAYERS: Final = ("Conv2d", "FullyConnected")
 _GROWING: Final = ("Exp",)
@@ -55,15 +56,20 @@ def levelled_values(graph: Graph) -> frozenset[str]:
     )  # fmt: skip
 
 
-def find_tails(graph: Graph, seen: StatisticsTable) -> list[Tail]:
-    """The outputs that need a tail in float; `graph` is float, legalized and not changed."""
-    found = []
+def find_tails(graph: Graph, seen: StatisticsTable, activations: DType = DType.INT8) -> list[Tail]:
+    """The outputs that need a tail in float when activations are stored so.
+
+    `graph` is float, legalized and not changed.
+    """
+    finer = _SIXTEEN if activations is DType.INT16 else 1.0
+    found: list[Tail] = []
     for out in graph.outputs:
         if out.dtype is DType.FLOAT32 and out.producer is not None:
             region = _Region(graph, out)
-            found.extend(_uneven_parts(region, seen))
-            found.extend(_uneven_channels(graph, region, seen))
-            found.extend(_growing(region))
+            found.extend(_uneven_parts(region, seen, _PARTS_APART * finer))
+            found.extend(_uneven_channels(graph, region, seen, _CHANNELS_APART * finer))
+            if activations is DType.INT8:
+                found.extend(_growing(region))
     return found
 
 
@@ -126,24 +132,26 @@ class _Region:
         return tuple(found)
 
 
-def _uneven_parts(region: _Region, seen: StatisticsTable) -> Iterator[Tail]:
+def _uneven_parts(region: _Region, seen: StatisticsTable, apart: float) -> Iterator[Tail]:
     """The first Concat of very different ranges, seen from the output."""
     for node in region.nodes:
         if node.op == "Concat":
             ranges = {v.name: r for v in node.present_inputs if (r := _range(v, seen)) is not None}
             sizes = [max(-r.low, r.high) for r in ranges.values()]
-            if len(sizes) > 1 and max(sizes) > _PARTS_APART * min(sizes):
+            if len(sizes) > 1 and max(sizes) > apart * min(sizes):
                 parts = ", ".join(f"{n} {r.low:.3g}..{r.high:.3g}" for n, r in ranges.items())
-                nodes = {n: None for n in _uneven_concats(region, seen) for n in region.behind(n)}
+                nodes = {
+                    n: None for n in _uneven_concats(region, seen, apart) for n in region.behind(n)
+                }
                 yield Tail(region.out.name, tuple(nodes), parts)
                 return
 
 
-def _uneven_concats(region: _Region, seen: StatisticsTable) -> Iterator[Node]:
+def _uneven_concats(region: _Region, seen: StatisticsTable, apart: float) -> Iterator[Node]:
     for node in region.nodes:
         ranges = [_range(v, seen) for v in node.present_inputs] if node.op == "Concat" else []
         sizes = [max(-r.low, r.high) for r in ranges if r is not None]
-        if len(sizes) > 1 and max(sizes) > _PARTS_APART * min(sizes):
+        if len(sizes) > 1 and max(sizes) > apart * min(sizes):
             yield node
 
 
@@ -158,13 +166,15 @@ def _range(value: Value, seen: StatisticsTable) -> Range | None:
     return Range(low, high, "min-max") if max(-low, high) > 0 else None
 
 
-def _uneven_channels(graph: Graph, region: _Region, seen: StatisticsTable) -> Iterator[Tail]:
+def _uneven_channels(
+    graph: Graph, region: _Region, seen: StatisticsTable, apart: float
+) -> Iterator[Tail]:
     for source in region.sources:
         found = seen.get(source.name)
         if found is None or found.channels is None or not _can_be_levelled(graph, source):
             continue
         sizes = _sizes(found.channels)
-        if sizes.max() > _CHANNELS_APART * sizes.min():
+        if sizes.max() > apart * sizes.min():
             layer = source.producer
             users = [n for n in source.users if n in region.nodes]
             nodes = {n: None for user in users for n in region.behind(user)}
