@@ -14,7 +14,7 @@ from typing import Final
 from edgepack.api.schemes import has_kernel
 from edgepack.calibrate.sensitivity import SAMPLES, Progress, measure_sensitivity
 from edgepack.errors import BadInput
-from edgepack.ir import Array, Graph, Node, Value
+from edgepack.ir import Array, DType, Graph, Node, Value, row
 from edgepack.plan.device import flash_use
 from edgepack.profiles import Target
 from edgepack.quantize.integer import quantize_nearest
@@ -82,6 +82,8 @@ def _require_kernel(node: Node, precision: Precision | None, text: str, target: 
 def _runs(node: Node, precision: Precision | None, target: Target) -> bool:
     if precision is None:
         return runs_float(target)(node)
+    if precision.weights is DType.INT4 and row(node.op).quant.weight is None:
+        return False
     return is_quantizable(node, precision) and has_kernel(target)(node, precision)
 
 

@@ -5,7 +5,8 @@ so that choosing is a knapsack: bytes of weights on one side, noise on the other
 
 Weights are decided layer by layer. Activations are not: a value is as coarse as the coarsest type
 that its maker or any of its readers has, so to widen one is to widen all of these nodes. They have
-8 bits unless that breaks the output, or the wanted SQNR is out of reach with them.
+8 bits unless that breaks the output, or the wanted SQNR is out of reach with them. Layers are left
+in float where the same holds for 8 bits of weights.
 """
 
 from __future__ import annotations
@@ -235,8 +236,26 @@ class _Chooser:
             nodes, items = self._items()
         fixed = self.total() - sum(item[0].noise for item in items)
         path = least_bytes(items, allowed - fixed)
-        if path is not None:
-            self._narrow(nodes, path, "--min-sqnr is kept with 4 bits here")
+        if path is None:
+            return self._float_for(allowed)
+        self._narrow(nodes, path, "--min-sqnr is kept with 4 bits here")
+        return True
+
+    def _float_for(self, allowed: float) -> bool:
+        """Leave layers in float whose weights are too coarse in 8 bits, as few bytes as will do."""
+        nodes = [n for n in self._weighted() if self._is_free(n) and self.runs_float(n)]
+        items = [
+            [
+                Choice(_bytes(n, self.layers.get(n.name, BYTE)), self._weight_noise(n.name)),
+                Choice(_bytes(n, None), 0.0),
+            ]
+            for n in nodes
+        ]
+        fixed = self.total() - sum(item[0].noise for item in items)
+        path = least_bytes(items, allowed - fixed)
+        for node, choice in zip(nodes, path or [1] * len(items), strict=True):
+            if choice:
+                self._set(node, None, "--min-sqnr needs more than 8 bits of its weights")
         return path is not None
 
     def _items(self) -> tuple[list[Node], list[list[Choice]]]:

@@ -93,10 +93,22 @@ def test_an_sqnr_beyond_8_bits_widens_activations_with_all_that_touch_them():
 def test_a_node_without_a_wide_kernel_stays_narrow_and_the_budget_is_not_met():
     values = {**VALUES, "a": {DType.INT8: 1e-3, DType.INT16: 1e-9}}
     found = choose(
-        Budget(min_sqnr_db=40), values=values, kernel=lambda node, p: p == BYTE or node.name != "p"
+        Budget(min_sqnr_db=40),
+        values=values,
+        kernel=lambda node, p: p == BYTE or node.name != "p",
+        runs_float=False,
     )
     assert not found.met
     assert "p" not in found.layers
+
+
+def test_an_sqnr_beyond_8_bits_of_weights_leaves_layers_in_float():
+    weights = {**WEIGHTS, "b": {DType.INT8: 2e-3}, "c": {DType.INT8: 1e-3}}
+    found = choose(Budget(min_sqnr_db=sqnr_of(1.5e-3)), weights=weights)
+    assert found.met
+    assert found.layers["b"] is None
+    assert found.layers.get("c", BYTE) is not None
+    assert not choose(Budget(min_sqnr_db=30), weights=weights, runs_float=False).met
 
 
 def test_weights_that_break_the_output_stay_float():
