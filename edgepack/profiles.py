@@ -142,7 +142,8 @@ class Runtime:
     run on `fallback`, the runtime of the host processor, when that is given; its kernel sets are
     then the fallback's. `narrow` lists the kernels for quantized numbers and for weights narrower
     than their activations, where they are fewer than those for plain numbers of the same types;
-    None where they are not.
+    None where they are not. `dense_per_channel` has the dtypes in which fully connected layers take
+    one scale per output channel, in every release that is about.
     """
 
     id: str
@@ -151,6 +152,7 @@ class Runtime:
     dtypes: frozenset[str]
     ops: Mapping[str, frozenset[str]] | None
     narrow: Mapping[str, frozenset[str]] | None
+    dense_per_channel: frozenset[str]
     fallback: Runtime | None
     kernel_sets: Mapping[str, KernelSet]
     source: str
@@ -471,6 +473,7 @@ def _read_runtime(path: Path) -> Runtime:
         dtypes=frozenset(table.texts("dtypes", one_of=DTYPES)),
         ops=_read_ops(table.table("ops")) if "ops" in table else None,
         narrow=_read_ops(table.table("narrow")) if "narrow" in table else None,
+        dense_per_channel=frozenset(table.texts("dense_per_channel", (), one_of=DTYPES)),
         fallback=fallback,
         kernel_sets=own_sets or (fallback.kernel_sets if fallback else {}),
         source=source,

@@ -14,7 +14,7 @@ from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import KERNELS, has_kernel, refuse_scheme, takes_weights
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
 from edgepack.calibrate.effort import MOST_SAMPLES, quantize_with_effort
-from edgepack.calibrate.prepare import keep_tails, prepare
+from edgepack.calibrate.prepare import keep_tails, needs_inputs, prepare
 from edgepack.calibrate.synthetic import synthetic_inputs
 from edgepack.data import Audit, Sample, Samples, load_samples
 from edgepack.errors import BadInput
@@ -210,17 +210,22 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     audit = None if samples is None else Audit(samples)
     free, precision = None, INTEGER_SCHEMES[scheme]
     takes_float = _float_tails(target, options, precision)
+    prepared_by = partial(
+        prepare, real, takes_float=takes_float, has_kernel=has_kernel(target), precision=precision,
+        threads=options.threads,
+    )  # fmt: skip
     if audit is None:
-        span = options.span() or DEFAULT_SPAN
+        span, prepared = options.span() or DEFAULT_SPAN, None
+        if needs_inputs(real):
+            prepared = prepared_by(made_up_inputs(real, options), made_up_inputs(real, options))
         free = data_free_statistics(real, span, seed=options.seed, threads=options.threads)
-        prepared = keep_tails(real, free.seen, takes_float, precision.activations)
+        if prepared is None:
+            prepared = keep_tails(real, free.seen, takes_float, precision.activations)
+        prepared = dataclasses.replace(prepared, seen=free.seen)
     else:
         assert samples is not None  # the audit reads them
         feed = partial(_feeds, Interface.of(real))
-        prepared = prepare(
-            real, feed(audit), feed(samples), takes_float=takes_float,
-            has_kernel=has_kernel(target), precision=precision, threads=options.threads,
-        )  # fmt: skip
+        prepared = prepared_by(feed(audit), feed(samples))
     seen, wanted = prepared.seen, _quantize_options(real, target, options, scheme)
     reasons = {**dict.fromkeys(prepared.layers, TAIL), **dict.fromkeys(wanted.layers, ASKED)}
     wanted = dataclasses.replace(wanted, layers={**prepared.layers, **wanted.layers})
@@ -234,6 +239,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
         graph, seen, wanted, has_kernel(target), _some_inputs(real, samples, options),
         effort=options.effort, seed=options.seed, threads=options.threads,
     )  # fmt: skip
+    widen_weights(graph, partial(takes_weights, target))  # of what stays in float
     if (options.io or target.io) == "uint8":
         unsigned_ends(graph)
     portable = graph if options.onnx_exact else graph.copy()
@@ -305,9 +311,16 @@ def _quantize_options(
         precision=INTEGER_SCHEMES[scheme],
         layers=layer_overrides(real, options.layers(), target),
         per_channel=not options.per_tensor,
+        per_channel_dense=_dense_channels(target, options),
         method=options.range_method,
         integer_io=(options.io or target.io) != "float",
     )
+
+
+def _dense_channels(target: Target, options: ExportOptions) -> frozenset[DType]:
+    """The types of weights that fully connected layers may have with a scale per channel."""
+    narrow = "w4a8" in target.runtime.dense_per_channel and not options.per_tensor
+    return frozenset((DType.INT4,)) if narrow else frozenset()
 
 
 def _guess_warnings(free: DataFree, options: ExportOptions) -> tuple[str, ...]:

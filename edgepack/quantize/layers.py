@@ -62,7 +62,7 @@ def layer_params(
     if weight.quant is not None and weight.dtype is dtype:
         return weight.quant
     dense = node.op == "FullyConnected"
-    per_channel = options.per_channel_dense if dense else options.per_channel
+    per_channel = dtype in options.per_channel_dense if dense else options.per_channel
     return weight_params(
         weight.real,
         dtype,

@@ -41,16 +41,16 @@ class QuantizeOptions:
     """How to quantize to integers.
 
     `precision` is every node's but for those named in `layers`, where None keeps a node in float;
-    `per_channel` holds for convolutions, `per_channel_dense` for fully connected layers (older
-    runtimes take one scale there); `method` chooses the ranges of activations; `correct_bias` puts
-    back the mean output that rounding the weights shifts; `integer_io`: the model takes and gives
-    integers, not real numbers.
+    `per_channel` holds for convolutions; fully connected layers, which often take one scale only,
+    have one per channel for weights of the types in `per_channel_dense`; `method` chooses the
+    ranges of activations; `correct_bias` puts back the mean output that rounding the weights
+    shifts; `integer_io`: the model takes and gives integers, not real numbers.
     """
 
     precision: Precision = Precision()
     layers: Mapping[str, Precision | None] = field(default_factory=dict)
     per_channel: bool = True
-    per_channel_dense: bool = False
+    per_channel_dense: frozenset[DType] = frozenset()
     method: str = "auto"
     correct_bias: bool = True
     integer_io: bool = True
