@@ -7,16 +7,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Final
 
-from edgepack.api.schemes import has_kernel
+from edgepack.api.schemes import has_kernel, takes_weights
 from edgepack.calibrate.sensitivity import SAMPLES, Progress, measure_sensitivity
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph, Node, Value, row
 from edgepack.plan.device import flash_use
 from edgepack.profiles import Target
+from edgepack.quantize.float_weights import widen_weights
 from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.mixed import Budget, Mixture, NoiseTable, choose_layers
 from edgepack.quantize.options import LAYER_PRECISIONS, Precision, QuantizeOptions
@@ -162,6 +163,7 @@ class MixedPrecision:
         options = dataclasses.replace(self.options, layers=mixture.layers)
         graph = self.real.copy()
         quantize_nearest(graph, self.seen, options, has_kernel(self.target))
+        widen_weights(graph, partial(takes_weights, self.target))
         absorb_double_rounding(graph)
         flash = flash_use(self.target, graph, self.write(graph)).total_bytes
         return Mixed(options, mixture, self.measured(graph), flash)

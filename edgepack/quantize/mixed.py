@@ -253,7 +253,7 @@ class _Chooser:
         ]
         fixed = self.total() - sum(item[0].noise for item in items)
         path = least_bytes(items, allowed - fixed)
-        for node, choice in zip(nodes, path or [1] * len(items), strict=True):
+        for node, choice in zip(nodes, path or [0] * len(items), strict=True):
             if choice:
                 self._set(node, None, "--min-sqnr needs more than 8 bits of its weights")
         return path is not None
