@@ -34,6 +34,11 @@ class Prepared:
     warnings: tuple[str, ...] = ()
 
 
+def needs_inputs(graph: Graph) -> bool:
+    """Whether there is something to prepare that only a run of the model shows the sizes of."""
+    return bool(smoothed_values(graph)) or bool(graph.nodes_of("Lstm"))
+
+
 def prepare(
     graph: Graph,
     first: Inputs,

@@ -43,6 +43,13 @@ class Source:
     output_perms: dict[str, Perm] = field(default_factory=dict)
     batch_moments: dict[str, ChannelMoments] = field(default_factory=dict)
 
+    def divide_moments(self, name: str, divisor: Array) -> None:
+        """Keep what BatchNorm said of a value right when its channels are divided, by [C]."""
+        known = self.batch_moments.get(name)
+        if known is not None:
+            divided = ChannelMoments(known.mean / divisor, known.deviation / divisor)
+            self.batch_moments[name] = divided
+
 
 class Graph:
     """Nodes, inputs and outputs; the order of `nodes` is topological whenever no pass is running.

@@ -278,6 +278,7 @@ def _divide(graph: Graph, node: Node, scale: _Vector) -> None:
         assert side is not None  # `_affine` saw it
         _replace(graph, node, side, node.input(side).const / scale)
         return
+    graph.source.divide_moments(node.output.name, scale)
     w = node.input(1).const
     _replace(graph, node, 1, w / scale.reshape(-1, *[1] * (w.ndim - 1)))
     if node.optional(2) is not None:

@@ -83,6 +83,7 @@ def level(graph: Graph, tail: Tail, seen: StatisticsTable) -> Node:
     y, channels = layer.output, seen[layer.output.name].channels
     assert channels is not None  # `find_tails` read them
     scale = np.exp2(np.rint(np.log2(_sizes(channels))))  # powers of two: exact
+    graph.source.divide_moments(y.name, scale)
     w = layer.input(1).const
     _replace(graph, layer, 1, w / scale.reshape(-1, *[1] * (w.ndim - 1)))
     if layer.optional(2) is not None:
@@ -95,6 +96,9 @@ def level(graph: Graph, tail: Tail, seen: StatisticsTable) -> Node:
     if is_output:
         graph.outputs = [product if v is y else v for v in graph.outputs]
         y.name, product.name = graph.fresh(f"{y.name}/levelled"), y.name
+        moments = graph.source.batch_moments.pop(product.name, None)
+        if moments is not None:
+            graph.source.batch_moments[y.name] = moments
     graph.sort()
     node = product.producer
     assert node is not None  # just added

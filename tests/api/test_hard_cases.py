@@ -132,3 +132,20 @@ def test_integers_at_the_output_are_warned_of(name):
     result = run(name, MICRO, "int8")
     assert "--io float" in result.lowered.warnings[0]
     assert result.lowered.graph.outputs[0].dtype is DType.INT8
+
+
+@pytest.mark.parametrize(("name", "least"), [("lstm", 4.0), ("transformer", 7.0)])
+def test_without_data_the_same_remedies_are_found(name, least):
+    case = getattr(hard_nets, name)()
+    shape = (1, *case.x.shape[1:])
+    options = ExportOptions(data_free=True, input_range=(0, 1), input_shape=shape)
+    graph = canonical(read_source(case.model, options))
+    lowered = lower(graph, load_target(MICRO), options)
+    assert not [v.name for v in lowered.graph.values() if v.dtype is DType.FLOAT32]
+    interface, runtime = Interface.of(lowered.graph), LiteRTRuntime(tflite_file(lowered.graph))
+    (port,) = lowered.graph.inputs
+    feeds = (interface.encoded({port.name: x[None]}, "graph") for x in case.x[:TESTED])
+    found = [interface.decoded(runtime.run(feed), "graph")[0] for feed in feeds]
+    with hard_nets.torch.no_grad():
+        expected = case.model(hard_nets.torch.tensor(case.x[:TESTED])).numpy()
+    assert sqnr_db([expected], [np.concatenate(found)]) > least
