@@ -59,7 +59,7 @@ def worst_of(infos: Sequence[LayerInfo]) -> list[LayerInfo]:
 
 
 def _alone_as_chosen(info: LayerInfo, node: Node, lowered: Lowered) -> float | None:
-    if lowered.noise is None or info.scheme not in LAYER_PRECISIONS:
+    if lowered.noise is None or info.scheme is None or info.scheme not in LAYER_PRECISIONS:
         return None
     noise = lowered.noise.alone(node, LAYER_PRECISIONS[info.scheme])
     return round(sqnr_of(noise), 2) if noise else None

@@ -15,6 +15,7 @@ from edgepack.api.schemes import KERNELS, has_kernel, refuse_scheme, takes_weigh
 from edgepack.calibrate.data_free import DataFree, data_free_statistics
 from edgepack.calibrate.effort import MOST_SAMPLES, quantize_with_effort
 from edgepack.calibrate.prepare import keep_tails, needs_inputs, prepare
+from edgepack.calibrate.sensitivity import SAMPLES
 from edgepack.calibrate.synthetic import synthetic_inputs
 from edgepack.data import Audit, Sample, Samples, load_samples
 from edgepack.errors import BadInput
@@ -277,8 +278,8 @@ def mixed_precision(
     if samples is None:
         inputs = made_up_inputs(real, options)
     else:
-        interface = Interface.of(real)
-        inputs = (interface.feed(sample.inputs, "graph") for sample in samples)
+        every = max(1, len(samples) // SAMPLES)
+        inputs = islice(_feeds(Interface.of(real), samples), 0, None, every)
     return MixedPrecision(real, seen, inputs, wanted, target, tflite_file, options.threads)
 
 
