@@ -13,13 +13,14 @@ from edgepack.api.schemes import has_kernel
 from edgepack.ir import DType, Node, row
 from edgepack.profiles import Target
 from edgepack.quantize.mixed import BYTE, NARROW, WIDE, NoiseTable, sqnr_of
-from edgepack.quantize.options import INTEGER_SCHEMES, LAYER_PRECISIONS
+from edgepack.quantize.options import INTEGER_SCHEMES, LAYER_PRECISIONS, METHODS
 from edgepack.quantize.plan import is_quantizable
 from edgepack.report import LayerInfo
 
 WORST: Final = 3  # layers that get a remedy
 _GOOD_DB: Final = 30.0  # nothing to gain
 _MUCH_CLIPPED: Final = 0.01
+_CLIPPING: Final = frozenset(METHODS) - {"auto", "min-max"}
 
 
 def diagnosed(
@@ -87,8 +88,7 @@ def remedy(info: LayerInfo, node: Node, lowered: Lowered, target: Target) -> str
     figure = info.sqnr_db if info.alone_db is None else info.alone_db
     if figure is not None and figure >= _GOOD_DB:
         return "none needed"
-    chosen = info.range_method not in ("fixed", "min-max")
-    if chosen and (info.saturation or 0.0) >= _MUCH_CLIPPED:
+    if info.range_method in _CLIPPING and (info.saturation or 0.0) >= _MUCH_CLIPPED:
         return f"--range-method min-max: {100 * (info.saturation or 0.0):.1f}% of it is clipped"
     if info.scheme == "w4a8":
         return f"--layer {node.name}=int8"

@@ -15,7 +15,7 @@ NET = """
     w = random(8, 3, 3, 4)
     b = random(8)
     c = Conv2d(x, w, b, activation="relu")
-    s = Sigmoid(c)
+    s = MaxPool2d(c, kernel=(2, 2), stride=(2, 2))
     output(s)"""
 UNIT = QuantParams.per_tensor(1.0, 0)
 
