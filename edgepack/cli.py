@@ -133,6 +133,7 @@ def inspect(
         str | None, typer.Option(help="whose kernels --sensitivity reckons with (default: LiteRT)")
     ] = None,
     calibration: Data = None,
+    samples: Annotated[int | None, typer.Option(help="calibration samples (default 100)")] = None,
     preprocess: Preprocess = None,
     input_range: InputRange = None,
     per_tensor: PerTensor = False,
@@ -140,6 +141,7 @@ def inspect(
     input_shape: Shape = None,
     weights: Weights = None,
     trust: Trust = False,
+    threads: Threads = 2,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -148,7 +150,8 @@ def inspect(
 
     found = api.inspect(
         model, sensitivity=sensitivity, target=target, calibration=calibration,
-        preprocess=preprocess, input_range=input_range, per_tensor=per_tensor,
+        samples=samples, threads=threads, preprocess=preprocess, input_range=input_range,
+        per_tensor=per_tensor,
         input_layout=input_layout, input_shape=input_shape, weights=weights, trust=trust,
     )  # fmt: skip
     _show(as_json, quiet, found.to_dict(), lambda: terminal.inspection(found))

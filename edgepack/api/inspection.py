@@ -75,7 +75,7 @@ def inspect(
     `sensitivity` measures what quantizing each layer alone does to the output, with the kernels of
     `target` (LiteRT's without it), on `calibration` data or synthetic inputs. Options:
     input_layout, input_shape, weights, trust; and for `sensitivity` calibration, samples,
-    preprocess, input_range, per_tensor, range_method, seed and threads. Raises what reading raises.
+    preprocess, input_range, per_tensor and threads. Raises what reading raises.
     """
     wanted = ExportOptions.of("inspect", options)
     graph = canonical(read_source(model, wanted), wanted.input_layout)

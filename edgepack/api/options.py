@@ -21,7 +21,7 @@ TAKEN: Final[Mapping[str, tuple[str, ...]]] = {
     "load": _READING,
     "inspect": (
         "input_layout", "calibration", "samples", "preprocess", "input_range", "per_tensor",
-        "range_method", "seed", "threads", *_READING,
+        "threads", *_READING,
     ),
     "check": ("quantize", "per_tensor", "io", "input_layout", *_READING),
     "validate": (

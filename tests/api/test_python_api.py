@@ -36,8 +36,8 @@ def test_signatures() -> None:
     """What programs outside rely on; a change here is a change for them."""
     assert [f.name for f in dataclasses.fields(ExportOptions)] == [
         "formats", "quantize", "calibration", "data_free", "input_range", "samples", "per_tensor",
-        "range_method", "io", "input_layout", "input_shape", "preprocess", "eval", "min_accuracy",
-        "max_drop", "allow_misfit", "onnx_exact", "weights", "trust", "seed", "threads",
+        "range_method", "effort", "layer", "max_flash", "min_sqnr", "io", "input_layout",
+        "input_shape", "preprocess", "eval", "min_accuracy", "max_drop", "allow_misfit", "onnx_exact", "weights", "trust", "seed", "threads",
     ]  # fmt: skip
 
 
@@ -123,6 +123,7 @@ def test_options_that_do_nothing_are_refused(command: str, tmp_path: Path) -> No
 
 def test_the_command_line_takes_what_the_calls_take() -> None:
     arguments = {"model", "target", "out", "folder", "data", "on", "as_json", "quiet"}
+    arguments.add("sensitivity")  # what inspect does, not how
     for command in ("inspect", "check", "export", "validate"):
         options = inspect.signature(getattr(cli, command)).parameters.keys() - arguments
         everything = tuple(f.name for f in dataclasses.fields(ExportOptions))
