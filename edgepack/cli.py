@@ -198,14 +198,17 @@ def export(
     samples: Annotated[int | None, typer.Option(help="calibration samples (default 100)")] = None,
     per_tensor: PerTensor = False,
     range_method: Annotated[
-        str, typer.Option(help="ranges of activations: auto, min-max, percentile or mse")
+        str, typer.Option(help="ranges of activations: auto, min-max, percentile, kl, mse or octav")
     ] = "auto",
     effort: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, max=3, help="0 closed form, 1 GPTQ-like, 2 AdaRound, 3 blocks and ranges (torch)"
+            min=0,
+            max=3,
+            help="0 closed form, 1 GPTQ-like, 2 AdaRound, 3 blocks and ranges (torch); "
+            "0 unless there are no data and --per-tensor or w4a8 is asked for: then 1",
         ),
-    ] = 0,
+    ] = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(help="NAME=w4a8, int8, int16x8 or float, for one layer; may be repeated"),

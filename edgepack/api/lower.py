@@ -235,16 +235,18 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
     if scheme == "mixed":
         chosen = mixing.choose(options.flash_budget(), options.min_sqnr)
         wanted = chosen.options
-    graph = real.copy()
+    graph, effort = real.copy(), effort_of(options, scheme)
     plan = quantize_with_effort(
-        graph, seen, wanted, has_kernel(target), _some_inputs(real, samples, options),
-        effort=options.effort, seed=options.seed, threads=options.threads,
+        graph, seen, wanted, has_kernel(target), _some_inputs(real, samples, options, effort),
+        effort=effort, seed=options.seed, threads=options.threads,
+        corrections=None if free is None else free.corrections,
     )  # fmt: skip
     widen_weights(graph, partial(takes_weights, target))  # of what stays in float
     if (options.io or target.io) == "uint8":
         unsigned_ends(graph)
     portable = graph if options.onnx_exact else graph.copy()
-    if options.effort == 0:  # else the biases were fitted to what the kernels really give
+    # with data, any effort fits the biases to what the kernels really give
+    if effort == 0 or free is not None:
         absorb_double_rounding(graph)
     quantization = Quantization(
         scheme,
@@ -283,13 +285,21 @@ def mixed_precision(
     return MixedPrecision(real, seen, inputs, wanted, target, tflite_file, options.threads)
 
 
+def effort_of(options: ExportOptions, scheme: str) -> int:
+    """The effort asked for; else 0, or 1 where closed forms without data are not enough."""
+    if options.effort is not None:
+        return options.effort
+    hard = scheme == "w4a8" or (scheme == "int8" and options.per_tensor)
+    return 1 if hard and options.calibration is None else 0
+
+
 def _some_inputs(
-    real: Graph, samples: Samples | None, options: ExportOptions
+    real: Graph, samples: Samples | None, options: ExportOptions, effort: int
 ) -> Iterator[list[Array]]:
     """As many inputs as the effort reads, spread over the data; synthetic ones without any."""
     if samples is None:
         return made_up_inputs(real, options)
-    every = max(1, len(samples) // max(1, MOST_SAMPLES[options.effort]))
+    every = max(1, len(samples) // max(1, MOST_SAMPLES[effort]))
     return islice(_feeds(Interface.of(real), samples), 0, None, every)
 
 

@@ -47,7 +47,7 @@ class ExportOptions:
     samples: int | None = None
     per_tensor: bool = False
     range_method: str = "auto"
-    effort: int = 0
+    effort: int | None = None
     layer: Sequence[str] | Mapping[str, str] | None = None
     max_flash: str | int | None = None
     min_sqnr: float | None = None
@@ -68,7 +68,7 @@ class ExportOptions:
     def __post_init__(self) -> None:
         _one_of("quantize", self.quantize, SCHEMES)
         _one_of("range_method", self.range_method, METHODS)
-        _one_of("effort", self.effort, EFFORTS)
+        _one_of("effort", self.effort, (None, *EFFORTS))
         _one_of("io", self.io, (None, "int8", "uint8", "float"))
         _one_of("input_layout", self.input_layout, (None, "nhwc", "nchw", "keep"))
         _at_least("samples", self.samples, 1)

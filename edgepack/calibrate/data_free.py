@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.calibrate.collect import refuse_overflow
+from edgepack.calibrate.stand_in import Correction, Corrections
 from edgepack.calibrate.stepper import Stepper
 from edgepack.calibrate.synthetic import is_picture, synthetic_inputs
 from edgepack.ir import Array, Graph, Node, Value, row
@@ -30,6 +31,7 @@ _Vector = npt.NDArray[np.float64]
 _CLAMPS: Final = {"none": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0),
                   "relu_n1_to_1": (-1.0, 1.0), "tanh": (-1.0, 1.0)}  # fmt: skip
 _LARGEST_GAIN: Final = 8.0  # of a channel that is all but silent its shape says nothing
+_SMALLEST_GAIN: Final = 1e-4  # of a channel that is silent in training: it can be undone
 _SPREAD: Final = 5.0  # deviations from the mean that a range holds
 
 
@@ -38,13 +40,14 @@ class DataFree:
     """Statistics of every real value by name, and the `basis` that the report names.
 
     `guessed`: neither pictures nor BatchNorm tell how large activations are. `highest` has the
-    largest value of each channel [C], by the value's name.
+    largest value of each channel [C], by the value's name. `corrections` put layers' outputs right.
     """
 
     seen: StatisticsTable
     basis: str
     guessed: bool
     highest: Mapping[str, Array]
+    corrections: Corrections
 
 
 # Called with each layer that has weights and what it reads, one array a sample.
@@ -70,7 +73,7 @@ def data_free_statistics(
     basis = f"synthetic {inputs}" + (" and BatchNorm statistics" if known else "")
     walk = _Walk(graph, samples, known, threads, visit)
     seen = walk.run()
-    return DataFree(seen, basis, inputs == "signals" and not known, walk.highest)
+    return DataFree(seen, basis, inputs == "signals" and not known, walk.highest, walk.corrections)
 
 
 def _moments_of(graph: Graph, node: Node) -> ChannelMoments | None:
@@ -111,6 +114,7 @@ class _Walk:
         # of what is averaged over pixels, or follows from it: the deviation to reckon with
         self._deviation: dict[Value, _Vector] = {}
         self.highest: dict[str, Array] = {}
+        self.corrections: dict[str, Correction] = {}
 
     def run(self) -> StatisticsTable:
         """The statistics of all values by name."""
@@ -132,7 +136,7 @@ class _Walk:
         for array in arrays:
             refuse_overflow(value.name, array)
         if node.name in self._known:
-            _put_right(arrays, self._known[node.name])
+            self.corrections[node.name] = _put_right(arrays, self._known[node.name])
         before, tops = _moments(arrays), [a.reshape(-1, a.shape[-1]).max(axis=0) for a in arrays]
         bounds = self._bounds[node.name]
         if bounds != _CLAMPS["none"]:
@@ -207,12 +211,13 @@ def _moments(arrays: Sequence[Array]) -> ChannelMoments:
     return ChannelMoments(rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64))
 
 
-def _put_right(arrays: Sequence[Array], wanted: ChannelMoments) -> None:
+def _put_right(arrays: Sequence[Array], wanted: ChannelMoments) -> Correction:
     """Give the channels of a layer's output, all samples, the wanted moments, in place."""
     found = _moments(arrays)
     least = wanted.deviation / _LARGEST_GAIN + 1e-12
-    gain = wanted.deviation / np.maximum(found.deviation, least)
+    gain = np.maximum(wanted.deviation / np.maximum(found.deviation, least), _SMALLEST_GAIN)
     shift = wanted.mean - gain * found.mean
     for array in arrays:
         array *= gain.astype(np.float32)
         array += shift.astype(np.float32)
+    return Correction(gain, shift)

@@ -14,7 +14,7 @@ The float graph and the integer one run side by side, node by node. At each laye
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -45,6 +45,7 @@ def refine(
     *,
     rounding: bool = True,
     means: bool = True,
+    fixed: Collection[str] = (),
     seed: int = 0,
     threads: int = 2,
 ) -> int:
@@ -52,10 +53,12 @@ def refine(
 
     `real` is the float graph it was made from: both go by the same names. `samples` are inputs of
     `real`; all their values at one place in the graph are in memory at once. Without `rounding`
-    only biases change, without `means` only weights and the biases that belong to them. Returns how
-    many layers were changed.
+    only biases change, without `means` only weights and the biases that belong to them; the layers
+    named in `fixed` keep the scales of their weights. Returns how many layers were changed.
     """
     walk = _Walk(graph, real, samples, seed, threads)
+    walk.fixed = fixed
+    walk.blind = not means and not _has_narrow(graph)
     total = len(graph.nodes)
     for done in range(total):
         walk.step(rounding, means)
@@ -70,6 +73,8 @@ class _Walk:
         self, graph: Graph, real: Graph, samples: Sequence[Sequence[Array]], seed: int, threads: int
     ) -> None:
         self.changed = 0
+        self.fixed: Collection[str] = ()
+        self.blind = False  # whether no one looks at the integer graph's values
         self._graph = graph
         self._layers = {n.name for n in real.nodes if row(n.op).quant.weight is not None}
         self._one = Stepper(real, samples, threads=threads)
@@ -81,15 +86,17 @@ class _Walk:
         """Take the next node of the integer graph, changed if it is a layer."""
         node = self._two.node
         if node is None or node.name not in self._layers or not _is_integer_layer(node):
-            self._two.step()
+            self._two.step([] if self.blind else None)
             return
         real = self._one.advance_to(node.name)
         if rounding and real.op in PATCHED_OPS and real.input(1).dtype is DType.FLOAT32:
             self._round(node, real)
         outputs = self._one.outputs()
-        wanted = _means([r[0] for r in outputs])
         self._one.step(outputs)
-        self._two.step(self._correct(node, wanted) if means else None)
+        if means:
+            self._two.step(self._correct(node, _means([_held(node, r[0]) for r in outputs])))
+        else:
+            self._two.step([] if self.blind else None)
         self.changed += 1
 
     def _round(self, node: Node, real: Node) -> None:
@@ -101,7 +108,7 @@ class _Walk:
         assert params is not None  # of an integer layer
         spread = np.broadcast_to(params.scale.astype(np.float64), (w.shape[0] * w.shape[1],))
         scale, top = spread.reshape(w.shape[:2]), stored.dtype.limits[1]
-        if params.axis is not None:
+        if params.axis is not None and node.name not in self.fixed:
             scale = clipped_scale(w, gram, scale, top)
             params = QuantParams.per_channel(scale.reshape(-1), params.axis)
         narrow = stored.dtype is DType.INT4
@@ -121,11 +128,11 @@ class _Walk:
         assert quant is not None  # of an integer layer
         scale, zero = np.float32(quant.scale[0]), int(quant.zero_point[0])
         narrow = node.input(1).dtype is DType.INT4
-        pairs = zip(self._one.arrays(real.input(0)), self._two.arrays(node.input(0)), strict=True)
-        for x, q in pairs:
+        for index, x in enumerate(self._one.arrays(real.input(0))):
             places = Places.drawn(real, self._rng)
             found = None
             if narrow:
+                q = self._two.arrays(node.input(0))[index]
                 found = (patches(real, q, places, zero).astype(np.float32) - zero) * scale
             moments.add(patches(real, x, places), found)
         return moments
@@ -177,6 +184,10 @@ def _is_integer_layer(node: Node) -> bool:
     return all(quants) and (bias is None or bias.shape == node.output.shape[-1:])
 
 
+def _has_narrow(graph: Graph) -> bool:
+    return any(value.dtype is DType.INT4 for value in graph.constants())
+
+
 def _wide(node: Node) -> DType:
     return DType.INT64 if node.input(0).dtype is DType.INT16 else DType.INT32
 
@@ -189,6 +200,14 @@ def _product(w: Float, mean: Float) -> Float:
 def _means(arrays: Sequence[Array]) -> Float:
     """Of each channel (the last dimension) in each sample, [samples, channels]."""
     return np.stack([a.reshape(-1, a.shape[-1]).mean(axis=0, dtype=np.float64) for a in arrays])
+
+
+def _held(node: Node, real: Array) -> Array:
+    """Real outputs as far as the integers of `node` reach: no bias brings back what they clip."""
+    quant = node.output.quant
+    assert quant is not None  # of an integer layer
+    low, high = quant.dequantize(np.array(node.output.dtype.limits))
+    return np.clip(real, low, high)
 
 
 def _sure(differences: Float) -> Float:
