@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-import numpy as np
-
 from edgepack.errors import BadModel
 from edgepack.ir import Array, Graph, row
 from edgepack.quantize.recurrent import cell_name, cell_states, is_plain
@@ -49,7 +47,10 @@ def collect(
 
 def refuse_overflow(name: str, array: Array) -> None:
     """Raise BadModel when an array holds what no scale can."""
-    if array.size and not np.abs(array).max() < _LARGEST:  # NaN is not less either
+    if not array.size:
+        return
+    low, high = array.min(), array.max()
+    if not (low > -_LARGEST and high < _LARGEST):  # NaN is neither
         raise BadModel(
             f"the value {name} becomes NaN, infinite or beyond {_LARGEST:g}: no scale holds it",
             hint="the weights may be damaged; masks can use -1e4 in the place of -infinity",

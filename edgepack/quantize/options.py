@@ -8,7 +8,7 @@ from typing import Final
 
 from edgepack.ir import DType
 
-METHODS: Final = ("auto", "min-max", "percentile", "mse")
+METHODS: Final = ("auto", "min-max", "percentile", "kl", "mse", "octav")
 
 
 @dataclass(frozen=True, slots=True)

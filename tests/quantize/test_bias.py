@@ -18,6 +18,21 @@ CASES = {
         w = random(4, 3, 3, 6)
         y = Conv2d(x, w, pad=((1, 1), (1, 1)), activation="relu")
         output(y)""",
+    "grouped convolution with steps": """
+        x: float32[1, 7, 6, 6] = input()
+        w = random(4, 2, 3, 3)
+        y = Conv2d(x, w, stride=(1, 2), groups=2)
+        output(y)""",
+    "depthwise with two channels of each": """
+        x: float32[1, 5, 5, 3] = input()
+        w = random(1, 3, 3, 6)
+        y = DepthwiseConv2d(x, w, pad=((1, 1), (1, 1)))
+        output(y)""",
+    "transposed convolution": """
+        x: float32[1, 4, 4, 3] = input()
+        w = random(5, 2, 2, 3)
+        y = ConvTranspose2d(x, w, stride=(2, 2))
+        output(y)""",
     "depthwise": """
         x: float32[1, 5, 5, 6] = input()
         w = random(1, 3, 3, 6)

@@ -65,7 +65,7 @@ def test_only_the_percentile_cuts_an_outlier_away():
     assert choose_range(seen_of(*dense), DType.INT8, "percentile").high < 10
 
 
-METHODS = {"min-max": 5.0, "percentile": 5.0, "mse": 5.0, "auto": 5.0}
+METHODS = {"min-max": 5.0, "percentile": 5.0, "mse": 5.0, "auto": 5.0, "kl": 5.0, "octav": 5.0}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -74,6 +74,38 @@ def test_uniform_values_keep_their_range(method):
     found = choose_range(seen, DType.INT8, method)
     assert found.low == pytest.approx(0, abs=0.01)
     assert found.high == pytest.approx(METHODS[method], rel=0.026)  # one step of the search
+
+
+def clipping_error(x, r):
+    params = r.params(DType.INT8)
+    return np.square(params.dequantize(params.quantize(x, DType.INT8)) - x).mean()
+
+
+@pytest.mark.parametrize("draw", ["normal", "laplace", "exponential"])
+def test_octav_has_the_smallest_mean_squared_error(draw):
+    x = getattr(np.random.default_rng(3), draw)(size=8000).astype(np.float32)
+    seen = seen_of(x)
+    found = choose_range(seen, DType.INT8, "octav")
+    least = min(
+        clipping_error(x, Range(found.low * k, found.high * k, "")) for k in np.linspace(0.5, 2, 61)
+    )
+    assert clipping_error(x, found) < 1.03 * least
+    assert clipping_error(x, found) < clipping_error(x, Range(seen.low, seen.high, ""))
+
+
+def test_kl_clips_a_long_tail_and_keeps_the_body():
+    x = np.random.default_rng(4).laplace(size=(40, 5000)).astype(np.float32)
+    found = choose_range(seen_of(*x), DType.INT8, "kl")
+    assert found.method == "kl"
+    assert 2 < found.high < 0.9 * x.max()
+
+
+@pytest.mark.parametrize("method", ["auto", "kl", "octav"])
+def test_values_of_zeros_and_one_other_keep_it(method):
+    seen = seen_of(*np.zeros((3, 100)), 2.0 * (np.arange(100) == 7))
+    found = choose_range(seen, DType.INT8, method)
+    assert found.low <= 0
+    assert found.high == pytest.approx(2.0, rel=0.02)
 
 
 def test_union_holds_both():
