@@ -261,7 +261,7 @@ def _integer(real: Graph, target: Target, options: ExportOptions, scheme: str) -
         warnings = _guess_warnings(free, options)
     return Lowered(
         real, graph, portable, quantization, samples, plan.methods,
-        (*warnings, *prepared.warnings), prepared.notes,
+        (*warnings, *prepared.warnings), (*prepared.notes, *plan.notes),
         reasons=reasons if chosen is None else {**reasons, **chosen.mixture.reasons},
         output_sqnr_db=None if chosen is None else mixing.measured(graph),
         noise=None if chosen is None else mixing.noise,

@@ -9,17 +9,17 @@ of matrices, whatever its window, and the rows are drawn at random over samples 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from edgepack.calibrate.fake_quant import LearnedRounding, annealed
 from edgepack.calibrate.simulate import Env, Simulation, entries
 from edgepack.calibrate.torch_kernels import Tensor, Torch, activate
-from edgepack.ir import Array, Graph, Node, row
+from edgepack.ir import Array, DType, Graph, Node, row
+from edgepack.progress import advance
 
+_MOST_ELEMENTS: Final = 1 << 25  # that a layer's rows have, of which there are two sets
 ROW_OPS: Final = ("Conv2d", "DepthwiseConv2d", "FullyConnected")
-Progress = Callable[[int, int, str], None]  # (done, of how many, what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,16 @@ class Schedule:
     """How long and how a layer is searched: `rows` are kept, of which each step draws `batch`.
 
     `rate` is Adam's, `decide` the weight of indecision when a layer rounded to nearest counts 1.
+    `drop` is the share of inputs that are seen in float (Wei et al. 2022, QDrop, arXiv:2203.05740):
+    it keeps the search from fitting the noise of the samples.
     """
 
     steps: int = 400
-    rows: int = 8192
+    rows: int = 16384
     batch: int = 512
     rate: float = 0.03
     decide: float = 1.0
+    drop: float = 0.5
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -90,6 +93,7 @@ class LayerProblem:
 
     node: Node
     rows: Tensor
+    exact: Tensor  # the same rows in float
     target: Tensor  # before the activation, [rows, channels]
     bias: Tensor  # [channels], that of the float layer
 
@@ -108,7 +112,11 @@ def solve(
     count = len(problem.rows)
     for step in range(schedule.steps):
         drawn = torch.randint(count, (min(schedule.batch, count),), generator=generator)
-        y = times_weights(torch, node, problem.rows[drawn], rounding.weights()) + problem.bias
+        rows = problem.rows[drawn]
+        if schedule.drop:
+            real = torch.rand(rows.shape, generator=generator) < schedule.drop
+            rows = torch.where(real, problem.exact[drawn], rows)
+        y = times_weights(torch, node, rows, rounding.weights()) + problem.bias
         loss = (activate(node, y) - goal[drawn]).square().mean() / unit
         beta = annealed(step, schedule.steps)
         if beta is not None:
@@ -146,25 +154,22 @@ def round_layers(
     schedule: Schedule,
     *,
     seed: int,
-    progress: Progress,
 ) -> None:
     """Search every layer in the graph's order and put the results into the simulation's table.
 
     `inputs` are the samples, [samples, *shape] by the graph's inputs. Layers that are no matrix
-    products (transposed convolutions) and those whose weights were quantized before keep theirs.
+    products (transposed convolutions), those whose weights were quantized before and those with
+    8-bit weights keep theirs: with 8 bits this is no better than what needs no gradients.
     """
     torch = simulation.torch
     generator = torch.Generator().manual_seed(seed)
     real, quantized = dict(inputs), start_of(simulation, inputs)
     last = {v: i for i, n in enumerate(graph.nodes) for v in n.present_inputs}
-    total = sum(is_open(simulation, n) for n in graph.nodes)
-    done = 0
+    total = len(graph.nodes)
     for index, node in enumerate(graph.nodes):
-        if is_open(simulation, node) and node.op in ROW_OPS:
+        if is_narrow(simulation, node) and node.op in ROW_OPS:
             _round_layer(simulation, node, real, quantized, schedule, generator)
-        if is_open(simulation, node):
-            done += 1
-            progress(done, total, node.name)
+        advance(index + 1, total, "rounding layers")
         for env, is_quantized in ((real, False), (quantized, True)):
             part = {v: env[v] for v in entries([node]) if v in env}
             if part:
@@ -189,6 +194,11 @@ def is_open(simulation: Simulation, node: Node) -> bool:
     )
 
 
+def is_narrow(simulation: Simulation, node: Node) -> bool:
+    """Whether the node's weights are to be rounded to 4 bits."""
+    return is_open(simulation, node) and simulation.plan.precision[node].weights is DType.INT4
+
+
 def _round_layer(
     simulation: Simulation,
     node: Node,
@@ -201,7 +211,7 @@ def _round_layer(
     problem = _problem(simulation, node, real, quantized, schedule, generator)
     layer = simulation.table[node.name]
     dtype = simulation.plan.precision[node].weights
-    rounding = LearnedRounding(torch, node.input(1).const, layer.params, dtype)
+    rounding = LearnedRounding(torch, node.input(1).const, layer.params, dtype, layer.stored)
     solve(torch, problem, rounding, schedule, generator)
     stored = rounding.stored()
     w = torch.tensor(layer.params.dequantize(stored))
@@ -220,7 +230,9 @@ def _problem(
 ) -> LayerProblem:
     torch, x = simulation.torch, node.input(0)
     positions = math.prod(node.output.shape[:-1]) * len(real[x])
-    count = min(schedule.rows, positions)
+    read = x.shape[-1] if node.op == "FullyConnected" else math.prod(node.input(1).shape[1:])
+    groups = node.attrs.get("groups", 1)
+    count = max(1, min(schedule.rows, positions, _MOST_ELEMENTS // max(1, read * groups)))
     places = torch.randperm(positions, generator=generator)[:count]
     w = torch.tensor(node.input(1).const)
     b = node.optional(2)
@@ -229,4 +241,4 @@ def _problem(
     with torch.no_grad():
         exact = layer_rows(torch, node, real[x], places)
         target = times_weights(torch, node, exact, w) + bias
-        return LayerProblem(node, layer_rows(torch, node, seen, places), target, bias)
+        return LayerProblem(node, layer_rows(torch, node, seen, places), exact, target, bias)

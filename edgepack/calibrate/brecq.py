@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgepack.calibrate.adaround import Progress, is_open, start_of
+from edgepack.calibrate.adaround import is_open, start_of
 from edgepack.calibrate.blocks import find_blocks
+from edgepack.calibrate.end_to_end import replace_params
 from edgepack.calibrate.fake_quant import LearnedRounding, LearnedScale, annealed
 from edgepack.calibrate.simulate import Env, Simulation, entries, exits
 from edgepack.calibrate.torch_graph import is_differentiable
 from edgepack.calibrate.torch_kernels import Tensor
 from edgepack.ir import Graph, Node, QuantParams, Value, row
-from edgepack.quantize.plan import QuantPlan, Storage
+from edgepack.progress import advance
+from edgepack.quantize.plan import QuantPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,6 @@ def reconstruct_blocks(
     schedule: BlockSchedule,
     *,
     seed: int,
-    progress: Progress,
 ) -> None:
     """Search every block in order; the results stand in the simulation's table and plan.
 
@@ -77,7 +78,7 @@ def reconstruct_blocks(
         for value in before:
             if last[value] == index:
                 del real[value], quantized[value]
-        progress(index + 1, len(blocks), block[-1].name)
+        advance(index + 1, len(blocks), "rounding blocks")
 
 
 def _distance(found: Env, goal: Env) -> float:
@@ -213,14 +214,3 @@ class Training:
             for old, scale in self.scales.values():
                 replace_params(simulation.plan, old, scale.params())
             simulation.learned = {}
-
-
-def replace_params(plan: QuantPlan, old: QuantParams, new: QuantParams) -> None:
-    """Let all values that share the parameters `old` (this very object) have `new`, in place."""
-    for key, params in plan.shared.items():
-        if params is old:
-            plan.shared[key] = new
-    for value, storage in plan.own.items():
-        if storage.params is old:
-            plan.own[value] = Storage(storage.dtype, new)
-            plan.methods[value.name] = "learned"

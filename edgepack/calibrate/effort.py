@@ -1,8 +1,9 @@
 """How much is done to find the integers: `--effort`.
 
 0: closed form, ranges and bias correction from statistics; 1: layer after layer, rounding for the
-inputs it meets (`sequential`), numpy only; 2: AdaRound; 3: block reconstruction with learned ranges
-(`reconstruct`), both with torch. The results depend on the seed, not on how fast the machine is.
+inputs it meets (`sequential`), numpy only; 2: AdaRound where weights have 4 bits; 3: scales and
+biases learned end to end, both with torch (`search`), the best of all ways being kept. The results
+depend on the seed, not on how fast the machine is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from edgepack.calibrate.reconstruct import reconstruct
+from edgepack.calibrate.search import search
 from edgepack.calibrate.sequential import refine
 from edgepack.calibrate.stand_in import Corrections, put_in, stand_in_weights, take_out
 from edgepack.calibrate.stepper import affordable
@@ -23,7 +24,7 @@ from edgepack.quantize.plan import HasKernel, QuantPlan, plan_quantization
 from edgepack.quantize.statistics import StatisticsTable
 
 EFFORTS: Final = (0, 1, 2, 3)
-MOST_SAMPLES: Final = {0: 0, 1: 32, 2: 64, 3: 64}
+MOST_SAMPLES: Final = {0: 0, 1: 32, 2: 96, 3: 96}
 
 
 def quantize_with_effort(
@@ -60,17 +61,18 @@ def quantize_with_effort(
         put_in(graph, corrections)
         put_in(real, corrections)
         table = stand_in_weights(table, true, corrections)
-    if effort >= 2:
-        found = reconstruct(graph, plan, table, few, effort=effort, seed=seed, threads=threads)
-        plan, table = found.plan, found.weights
-    quantize_integer(graph, plan, table, options)
     means = corrections is None
-    if means or effort == 1:
-        fixed = [name for name, layer in first.items() if layer.params.axis is None]
-        refine(
-            graph, real, few, rounding=effort == 1, means=means, fixed=fixed, seed=seed,
+    fixed = [name for name, layer in first.items() if layer.params.axis is None]
+    if effort >= 2:
+        found = search(
+            graph, plan, table, few, options, effort=effort, means=means, fixed=fixed, seed=seed,
             threads=threads,
         )  # fmt: skip
+        plan, table = found.plan, found.weights
+        plan.notes.append(found.note)
+    quantize_integer(graph, plan, table, options)
+    if effort == 1:
+        refine(graph, real, few, means=means, fixed=fixed, seed=seed, threads=threads)
     if corrections:
         take_out(graph, true, corrections, first)
     return plan

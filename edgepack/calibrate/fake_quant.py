@@ -15,6 +15,8 @@ from edgepack.ir import Array, DType, QuantParams
 
 _LOW: Final = -0.1  # the rectified sigmoid reaches beyond 0 and 1, so that it gets there
 _HIGH: Final = 1.1
+_HESITANT: Final = 0.1  # the share with which a search begins that starts at the lower integer
+_DECIDED: Final = 1 - 2 * _HESITANT
 
 
 def fake_quantize(torch: Torch, x: Tensor, params: QuantParams, dtype: DType) -> Tensor:
@@ -54,7 +56,8 @@ class LearnedRounding:
     """Whether each weight is rounded down or up, relaxed to something between.
 
     `w` are the real weights, `params` and `dtype` how they are stored. `start`, where given, has
-    integers that were decided before: the search then begins half way to them.
+    integers that were decided before: the search begins at them, and what each may become instead
+    is its neighbour on the side of the real weight.
     """
 
     def __init__(
@@ -72,12 +75,11 @@ class LearnedRounding:
         scale = params.scale.reshape(shape)
         self.top = dtype.limits[1]
         place = np.clip(w.astype(np.float64) / scale, -self.top, self.top)
-        floor = np.minimum(np.floor(place), self.top - 1)
+        floor = np.floor(place) if start is None else start - (place < start)
+        floor = np.clip(floor, -self.top, self.top - 1)
         self.scale = torch.tensor(scale)
         self.floor = torch.tensor(floor.astype(np.float32))
-        share = place - floor
-        if start is not None:
-            share = (share + np.clip(start - floor, 0, 1)) / 2
+        share = place - floor if start is None else _HESITANT + (start > floor) * _DECIDED
         rest = np.clip((share - _LOW) / (_HIGH - _LOW), 1e-3, 1 - 1e-3)
         self.variable = torch.tensor(
             np.log(rest / (1 - rest)).astype(np.float32), requires_grad=True

@@ -1,18 +1,20 @@
-"""Rounding by gradients, for which torch is needed: effort 2 by layers, effort 3 also by blocks."""
+"""Rounding and scales by gradients, for which torch is needed (`search` decides what is kept)."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
-from edgepack.calibrate.adaround import Progress, Schedule, round_layers
+from edgepack.calibrate.adaround import Schedule, round_layers
 from edgepack.calibrate.brecq import BlockSchedule, reconstruct_blocks
+from edgepack.calibrate.end_to_end import TuneSchedule, before_ends, can_tune, tune
 from edgepack.calibrate.simulate import Env, Simulation
+from edgepack.calibrate.stepper import peak_bytes
 from edgepack.calibrate.torch_graph import require_torch, tensor
 from edgepack.calibrate.torch_kernels import Torch
 from edgepack.errors import BadData
@@ -20,8 +22,11 @@ from edgepack.ir import Array, Graph
 from edgepack.quantize.layers import WeightTable
 from edgepack.quantize.plan import QuantPlan
 
-MOST_SAMPLES: Final = 64
+MOST_SAMPLES: Final = 96
 _CACHE_BYTES: Final = 1 << 30  # of the values that are alive at one place, float and quantized
+
+
+Method = Literal["layers", "blocks", "tune"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +43,38 @@ def reconstruct(
     start: WeightTable,
     samples: Iterable[Sequence[Array]],
     *,
-    effort: int = 2,
+    method: Method = "layers",
+    fixed: Collection[str] = (),
     seed: int = 0,
     threads: int = 2,
-    progress: Progress = lambda done, total, what: None,
     layers: Schedule | None = None,
     blocks: BlockSchedule | None = None,
+    tuning: TuneSchedule | None = None,
 ) -> Reconstruction:
-    """Search the rounding of the weights in `start`, and from effort 3 on activations' scales too.
+    """Begin at the weights in `start` and search better ones by one method.
 
+    "layers" searches how weights are rounded layer by layer, "blocks" by blocks, both only of 4
+    bits and with the scales of `start`; "tune" the scales (not those of weights named in `fixed`)
+    and biases, with the integers of `start`.
     `graph` is the legalized float graph that `plan` was made for; neither they nor `start` are
-    changed, and the scales of the weights stay those of `start`. Of the samples (one array per
-    input) as many are taken as MOST_SAMPLES and the memory for their values allow. The work does
-    not depend on how fast the machine is: the same seed and threads give the same numbers.
-    `progress(done, total, what)` is called after each layer or block.
-    Raises MissingDependency without torch, BadData without samples.
+    changed. Of the samples (one array per input) as many are taken as MOST_SAMPLES and the memory
+    for their values allow. The work does not depend on how fast the machine is: the same seed and
+    threads give the same numbers. Raises MissingDependency without torch, BadData without samples.
     """
-    torch = require_torch(f"--effort {effort}")
+    torch = require_torch("--effort 2 or 3")
     inputs = _stacked(torch, graph, samples)
-    own = QuantPlan(plan.precision, dict(plan.own), dict(plan.shared), dict(plan.methods))
+    own = QuantPlan(
+        plan.precision, dict(plan.own), dict(plan.shared), dict(plan.methods), plan.cells
+    )
     simulation = Simulation(torch, graph, own, start)
     with _threads(torch, threads):
-        round_layers(simulation, graph, inputs, layers or Schedule(), seed=seed, progress=progress)
-        if effort >= 3:
-            reconstruct_blocks(
-                simulation, graph, inputs, blocks or BlockSchedule(), seed=seed, progress=progress
-            )
+        if method == "layers":
+            round_layers(simulation, graph, inputs, layers or Schedule(), seed=seed)
+        elif method == "blocks":
+            reconstruct_blocks(simulation, graph, inputs, blocks or BlockSchedule(), seed=seed)
+        elif can_tune(graph, outputs := before_ends(graph)):
+            schedule = tuning or TuneSchedule()
+            tune(simulation, graph, inputs, outputs, schedule, fixed=fixed, seed=seed)
     return Reconstruction(simulation.table, own)
 
 
@@ -78,7 +89,7 @@ def _threads(torch: Torch, count: int) -> Iterator[None]:
 
 
 def _stacked(torch: Torch, graph: Graph, samples: Iterable[Sequence[Array]]) -> Env:
-    most = max(1, min(MOST_SAMPLES, _CACHE_BYTES // max(2 * _peak_bytes(graph), 1)))
+    most = max(1, min(MOST_SAMPLES, _CACHE_BYTES // max(2 * peak_bytes(graph), 1)))
     taken = list(islice(samples, most))
     if not taken:
         raise BadData("there is nothing to reconstruct from", hint="give calibration samples")
@@ -86,18 +97,3 @@ def _stacked(torch: Torch, graph: Graph, samples: Iterable[Sequence[Array]]) -> 
         value: tensor(torch, np.stack(arrays))
         for value, arrays in zip(graph.inputs, zip(*taken, strict=True), strict=True)
     }
-
-
-def _peak_bytes(graph: Graph) -> int:
-    """Bytes of the activations that are alive at once in one sample, at the worst place."""
-    nodes = graph.nodes
-    last = {v: i for i, n in enumerate(nodes) for v in n.present_inputs if not v.is_const}
-    last.update((v, len(nodes)) for v in graph.outputs)
-    alive = sum(v.nbytes for v in graph.inputs)
-    peak = alive
-    for index, node in enumerate(nodes):
-        alive += sum(v.nbytes for v in node.outputs)
-        peak = max(peak, alive)
-        ends = {v for v in (*node.present_inputs, *node.outputs) if last.get(v, -1) <= index}
-        alive -= sum(v.nbytes for v in ends if not v.is_const)
-    return peak

@@ -42,7 +42,8 @@ class QuantPlan:
 
     `precision` has the nodes that become integer. `own` is how each value is made (absent: real),
     `shared` the parameters in which operators that tie values together read it, by type; `methods`
-    says how a range was chosen, by the value's name. `cells` has the cell states of LSTMs.
+    says how a range was chosen, by the value's name. `cells` has the cell states of LSTMs. `notes`
+    are for the report.
     """
 
     precision: dict[Node, Precision]
@@ -50,6 +51,7 @@ class QuantPlan:
     shared: dict[tuple[Value, DType], QuantParams] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
     cells: dict[Node, QuantParams] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def stored(self, value: Value) -> Storage:
         """How the value is made."""

@@ -60,11 +60,15 @@ def test_rounding_begins_at_the_real_weights() -> None:
     np.testing.assert_array_equal(rounding.stored(), [[2, -3, 0], [4, 0, -3]])
 
 
-def test_rounding_begins_half_way_to_what_was_decided_before() -> None:
-    start = np.array([[3, -4, 0], [3, 0, -4]])
+def test_rounding_begins_at_what_was_decided_before_and_may_go_one_nearer_to_the_weights() -> None:
+    start = np.array([[5, -4, 1], [3, 0, -6]])  # of which nearest gives [[2, -3, 0], [4, 0, -3]]
     rounding = LearnedRounding(torch, W, PER_CHANNEL, DType.INT4, start)
-    half_way = (W + PER_CHANNEL.dequantize(start)) / 2
-    np.testing.assert_allclose(rounding.weights().detach().numpy(), half_way, atol=1e-3)
+    np.testing.assert_array_equal(rounding.stored(), start)
+    with torch.no_grad():
+        rounding.variable *= -1
+    away = rounding.stored() - start
+    toward = np.where(start <= W / [[0.1], [0.2]], 1, -1)
+    np.testing.assert_array_equal(away, toward)
 
 
 def test_weights_beyond_the_integers_stay_within() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edgepack.calibrate.adaround import Schedule
-from edgepack.calibrate.brecq import BlockSchedule, replace_params
+from edgepack.calibrate.brecq import BlockSchedule
 from edgepack.calibrate.collect import collect
-from edgepack.calibrate.reconstruct import Reconstruction, reconstruct
+from edgepack.calibrate.end_to_end import TuneSchedule, replace_params
+from edgepack.calibrate.reconstruct import Method, Reconstruction, reconstruct
 from edgepack.errors import BadData, MissingDependency
 from edgepack.ir import Array, DType, Graph, QuantParams
 from edgepack.ir.text import parse
@@ -45,6 +46,7 @@ RESIDUAL = """
 W4A8 = QuantizeOptions(precision=Precision(DType.INT8, DType.INT4), integer_io=False)
 LAYERS = Schedule(steps=100, rows=1024, batch=256)
 BLOCKS = BlockSchedule(steps=40)
+TUNING = TuneSchedule(steps=60)
 
 
 def _samples(graph: Graph, count: int, seed: int) -> list[list[Array]]:
@@ -58,13 +60,13 @@ def _planned(graph: Graph, options: QuantizeOptions = W4A8) -> tuple[QuantPlan, 
     return plan, nearest_weights(graph, plan, seen, options)
 
 
-def _noise(graph: Graph, samples: Sequence[Sequence[Array]], effort: int) -> float:
-    """Power of the output's error against float after this effort; 0 is rounding to nearest."""
+def _noise(graph: Graph, samples: Sequence[Sequence[Array]], methods: Sequence[Method]) -> float:
+    """Power of the output's error against float after these methods; none: rounding to nearest."""
     plan, weights = _planned(graph)
     real = ReferenceRuntime(graph)
     wanted = [real.run(sample) for sample in samples]
-    if effort:
-        found = _reconstructed(graph, plan, weights, effort)
+    for method in methods:
+        found = _reconstructed(graph, plan, weights, method)
         plan, weights = found.plan, found.weights
     quantize_integer(graph, plan, weights, W4A8)
     integer = ReferenceRuntime(graph)
@@ -73,33 +75,34 @@ def _noise(graph: Graph, samples: Sequence[Sequence[Array]], effort: int) -> flo
 
 
 def _reconstructed(
-    graph: Graph, plan: QuantPlan, weights: WeightTable, effort: int
+    graph: Graph, plan: QuantPlan, weights: WeightTable, method: Method
 ) -> Reconstruction:
     return reconstruct(
         graph,
         plan,
         weights,
         _samples(graph, 32, 1),
-        effort=effort,
+        method=method,
         threads=1,
         layers=LAYERS,
         blocks=BLOCKS,
+        tuning=TUNING,
     )
 
 
-def test_each_effort_beats_the_one_before_on_samples_it_has_not_seen() -> None:
+@pytest.mark.parametrize("method", ["layers", "blocks", "tune"])
+def test_each_method_helps_on_samples_it_has_not_seen(method: Method) -> None:
     fresh = _samples(parse(RESIDUAL), 16, 2)
-    nearest, layers, blocks = (_noise(parse(RESIDUAL), fresh, effort) for effort in (0, 2, 3))
-    assert layers < 0.9 * nearest
-    assert blocks < 0.95 * layers
+    nearest, found = (_noise(parse(RESIDUAL), fresh, methods) for methods in ([], [method]))
+    assert found < 0.9 * nearest
 
 
-@pytest.mark.parametrize("effort", [2, 3])
-def test_gives_the_same_again_and_changes_nothing_it_was_given(effort: int) -> None:
+@pytest.mark.parametrize("method", ["layers", "blocks", "tune"])
+def test_gives_the_same_again_and_changes_nothing_it_was_given(method: Method) -> None:
     graph = parse(RESIDUAL)
     plan, weights = _planned(graph)
     own, stored = dict(plan.own), {name: w.stored.copy() for name, w in weights.items()}
-    first, second = (_reconstructed(graph, plan, weights, effort) for _ in range(2))
+    first, second = (_reconstructed(graph, plan, weights, method) for _ in range(2))
     assert plan.own == own
     assert first.plan.own == second.plan.own
     for name, layer in first.weights.items():
@@ -110,10 +113,10 @@ def test_gives_the_same_again_and_changes_nothing_it_was_given(effort: int) -> N
 
 @pytest.fixture(scope="module")
 def searched() -> tuple[Graph, QuantPlan, Reconstruction]:
-    """A graph, its plan, and what effort 3 makes of it."""
+    """A graph, its plan, and what block reconstruction makes of it."""
     graph = parse(RESIDUAL)
     plan, weights = _planned(graph)
-    return graph, plan, _reconstructed(graph, plan, weights, 3)
+    return graph, plan, _reconstructed(graph, plan, weights, "blocks")
 
 
 def test_integers_are_neighbours_of_the_real_weights(
@@ -163,7 +166,7 @@ def test_a_block_that_gradients_cannot_pass_keeps_what_it_has() -> None:
         output(y)
     """)
     plan, weights = _planned(graph)
-    found = _reconstructed(graph, plan, weights, 3)
+    found = _reconstructed(graph, plan, weights, "blocks")
     assert set(found.weights) == set(weights)
 
 
