@@ -14,6 +14,7 @@ from edgepack.kernels.convolution import out_spatial, pad_spatial, taps
 from edgepack.quantize.gptq import Float
 
 _ROWS: Final = 384  # patches read per sample: those of one image resemble one another
+_DRIFT: Final = 0.3  # variance of a channel's mean from input to input, of its square, not yet seen
 
 PATCHED_OPS: Final = ("Conv2d", "DepthwiseConv2d", "FullyConnected")
 
@@ -101,6 +102,20 @@ class Moments:
         x, q = self.means
         gram = self._sums[1] / self._count - q[:, :, None] * q[:, None, :]
         return gram, self._sums[-1] / self._count - x[:, :, None] * q[:, None, :]
+
+    def hedged_covariances(self, channels: int) -> tuple[Float, Float]:
+        """The same for inputs that only resemble those that were seen.
+
+        n numbers seen in few rows seem to depend on each other more than they do: a share
+        n / (n + rows) of the dependence is dropped. And means of channels, of which a group has
+        `channels`, differ from input to input more than they did here.
+        """
+        (x, q), (gram, cross) = self.means, self.covariances
+        n = gram.shape[-1]
+        kept = self._count / (n + self._count) + n / (n + self._count) * np.eye(n)
+        channel = np.arange(n) % channels
+        drift = np.where(channel[:, None] == channel, _DRIFT, 0.0) * q[:, None, :]
+        return gram * kept + drift * q[:, :, None], cross * kept + drift * x[:, :, None]
 
 
 def _sum(x: npt.NDArray[np.float32]) -> Float:

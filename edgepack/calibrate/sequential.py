@@ -53,11 +53,13 @@ def refine(
 
     `real` is the float graph it was made from: both go by the same names. `samples` are inputs of
     `real`; all their values at one place in the graph are in memory at once. Without `rounding`
-    only biases change, without `means` only weights and the biases that belong to them; the layers
-    named in `fixed` keep the scales of their weights. Returns how many layers were changed.
+    only biases change. Without `means`, which is for samples that true inputs only resemble, only
+    weights change and the biases that belong to them, and what the samples show of their inputs is
+    hedged (`patches`). The layers named in `fixed` keep the scales of their weights. Returns how
+    many layers were changed.
     """
     walk = _Walk(graph, real, samples, seed, threads)
-    walk.fixed = fixed
+    walk.fixed, walk.hedged = fixed, not means
     walk.blind = not means and not _has_narrow(graph)
     total = len(graph.nodes)
     for done in range(total):
@@ -74,6 +76,7 @@ class _Walk:
     ) -> None:
         self.changed = 0
         self.fixed: Collection[str] = ()
+        self.hedged = False
         self.blind = False  # whether no one looks at the integer graph's values
         self._graph = graph
         self._layers = {n.name for n in real.nodes if row(n.op).quant.weight is not None}
@@ -102,7 +105,10 @@ class _Walk:
     def _round(self, node: Node, real: Node) -> None:
         """New weights, and the bias that belongs to them."""
         moments = self._moments(node, real)
-        (x_mean, q_mean), (gram, cross) = moments.means, moments.covariances
+        x_mean, q_mean = moments.means
+        gram, cross = moments.covariances
+        if self.hedged:
+            gram, cross = moments.hedged_covariances(_channels(real))
         stored, w = node.input(1), grouped_weights(real, real.input(1).const)
         params = stored.quant
         assert params is not None  # of an integer layer
@@ -182,6 +188,11 @@ def _is_integer_layer(node: Node) -> bool:
         return False
     bias, quants = node.optional(2), (node.input(0).quant, node.input(1).quant, node.output.quant)
     return all(quants) and (bias is None or bias.shape == node.output.shape[-1:])
+
+
+def _channels(node: Node) -> int:
+    """How many channels of its input a layer's group of weights reads."""
+    return 1 if node.op == "DepthwiseConv2d" else node.input(1).shape[-1]
 
 
 def _has_narrow(graph: Graph) -> bool:
