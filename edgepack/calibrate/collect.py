@@ -33,15 +33,18 @@ def collect(
     recurrent = [n for n in graph.nodes_of("Lstm") if is_plain(n) and not n.input(0).is_const]
     table: dict[str, Statistics] = {}
     for inputs in samples:
-        arrays = dict(observer.run(inputs))
+        arrays = observer.look(inputs)
         for node in recurrent:
             x, y = arrays[node.input(0).name], arrays[node.output.name]
             arrays[cell_name(node)] = cell_states(node, x, y)
-        for name, array in arrays.items():
+            del x, y
+        for name in list(arrays):  # each is dropped once seen: they are views
+            array = arrays.pop(name)
             if array.dtype.kind == "f":
                 refuse_overflow(name, array)
                 seen = table.setdefault(name, Statistics())
                 seen.update(array, keep_mean=name in weighted, keep_channels=name in channels)
+            del array
     return table
 
 

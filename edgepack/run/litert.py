@@ -43,11 +43,22 @@ class LiteRTRuntime:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """One inference; see `Runtime.run`."""
+        self._invoke(inputs)
+        return [self._interpreter.get_tensor(index) for index in self._out]
+
+    def run_views(self, inputs: Sequence[Array]) -> list[Array]:
+        """The same without copies: the outputs are LiteRT's own memory.
+
+        Whoever calls drops every one of them before the next run, which LiteRT refuses else.
+        """
+        self._invoke(inputs)
+        return [self._interpreter.tensor(index)() for index in self._out]
+
+    def _invoke(self, inputs: Sequence[Array]) -> None:
         self._interpreter.reset_all_variables()  # samples are independent, states are not kept
         for index, array in zip(self._in, inputs, strict=True):
             self._interpreter.set_tensor(index, array)
         self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index) for index in self._out]
 
 
 def _info(detail: dict[str, Any]) -> TensorInfo:

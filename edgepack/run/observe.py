@@ -25,7 +25,13 @@ class Observer:
 
     def run(self, inputs: Sequence[Array]) -> dict[str, Array]:
         """Every computed value and every input, by name."""
-        outputs = self._runtime.run(inputs)
+        return self._named(inputs, self._runtime.run(inputs))
+
+    def look(self, inputs: Sequence[Array]) -> dict[str, Array]:
+        """The same without copies; drop them before the next run (`LiteRTRuntime.run_views`)."""
+        return self._named(inputs, self._runtime.run_views(inputs))
+
+    def _named(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> dict[str, Array]:
         named = dict(zip(self.input_names, inputs, strict=True))
         named.update(zip(self.names, outputs, strict=True))
         return named
