@@ -69,7 +69,10 @@ def container() -> Iterator[Figure]:
 
 
 BENCHMARKS: dict[str, tuple[str, Callable[[], Iterator[Figure]]]] = {
-    "quality": ("EfficientNet-Lite0: accuracy and SQNR in int8", quality),
+    "quality": (
+        "EfficientNet-Lite0, KWS, IC, ResNet-20: accuracy, SQNR, agreement with float",
+        quality,
+    ),
     "networks": ("KWS, IC and ResNet-20: accuracy in int8", networks),
     "conversion": ("EfficientNet-Lite0: time and memory of conversions", conversion),
     "latency": ("EfficientNet-Lite0: int8 latency on this machine", latency),

@@ -99,3 +99,8 @@ def files_of(command: Command) -> list[Path]:
 def litert_int8(calibration: Path) -> Command:
     """litert-torch and AI Edge Quantizer in one process."""
     return litert_torch("effnet_int8.tflite", "--calibration", calibration)
+
+
+def litert_w4a8(calibration: Path) -> Command:
+    """The same with weights of 4 bits."""
+    return litert_torch("effnet_w4a8.tflite", "--calibration", calibration, "--weight-bits", "4")

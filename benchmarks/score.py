@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.places import cache
+
 Array = npt.NDArray[Any]
 Infer = Callable[[Array], Array]
 
@@ -81,6 +83,33 @@ def logits(path: Path, x: Array) -> Array:
 def accuracy(answers: Array, labels: Array) -> float:
     """Top-1 in percent."""
     return float(100 * np.mean(answers.argmax(axis=1) == labels))
+
+
+def agreement(real: Array, found: Array) -> float:
+    """Top-1 as the real model's, in percent."""
+    return float(100 * np.mean(real.argmax(axis=1) == found.argmax(axis=1)))
+
+
+def before_softmax(path: Path) -> Path | None:
+    """The file without a softmax at its end: the same file where it has none.
+
+    A TFLite file is written anew into the cache; None for ONNX files that have one.
+    """
+    from edgepack.readers.load import ReadOptions, load_graph
+    from edgepack.validation import logits
+    from edgepack.writers.tflite import write_tflite
+
+    if path.suffix == ".onnx":
+        import onnx
+
+        last = {node.op_type for node in onnx.load(path).graph.node[-4:]}
+        return None if "Softmax" in last or "Sigmoid" in last else path
+    graph = logits.before_softmax(load_graph(path, ReadOptions()))
+    if graph is None:
+        return path
+    cut = cache("logits", f"{path.parent.name}_{path.stem}.tflite")
+    cut.write_bytes(write_tflite(graph))
+    return cut
 
 
 def sqnr_db(real: Array, found: Array) -> float:

@@ -1,4 +1,7 @@
-"""litert-torch: FACTORY OUT.tflite [--calibration X.npy]; int8 by AI Edge Quantizer when given."""
+"""litert-torch: FACTORY OUT.tflite [--calibration X.npy [--weight-bits N]].
+
+int8 by AI Edge Quantizer when calibration data are given.
+"""
 
 import argparse
 import importlib
@@ -12,6 +15,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("factory")
 parser.add_argument("out")
 parser.add_argument("--calibration")
+parser.add_argument("--weight-bits", default="8")
 options = parser.parse_args()
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -26,5 +30,5 @@ litert_torch.convert(model, model.example_inputs).export(real)
 if options.calibration:
     from ai_edge import quantize
 
-    quantize(real, options.calibration, options.out)
+    quantize(real, options.calibration, options.out, options.weight_bits)
 print(json.dumps({"import_s": imported - start, "convert_s": time.perf_counter() - ready}))
