@@ -205,7 +205,7 @@ def export(
         typer.Option(
             min=0,
             max=3,
-            help="0 closed form, 1 GPTQ-like, 2 AdaRound, 3 blocks and ranges (torch); "
+            help="0 closed form, 1 GPTQ-like, 2 AdaRound (4-bit weights), 3 scales (torch); "
             "0 unless there are no data and --per-tensor or w4a8 is asked for: then 1",
         ),
     ] = None,

@@ -31,10 +31,10 @@ class Schedule:
     it keeps the search from fitting the noise of the samples.
     """
 
-    steps: int = 400
+    steps: int = 300
     rows: int = 16384
     batch: int = 512
-    rate: float = 0.03
+    rate: float = 0.01
     decide: float = 1.0
     drop: float = 0.5
 

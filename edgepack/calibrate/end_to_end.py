@@ -35,11 +35,11 @@ class TuneSchedule:
     their layer's output scale. What has a rate of 0 stays as it is.
     """
 
-    steps: int = 300
-    batch: int = 4
-    scale_rate: float = 0.001
-    weight_rate: float = 0.001
-    bias_rate: float = 0.02
+    steps: int = 200
+    batch: int = 8
+    scale_rate: float = 0.0003
+    weight_rate: float = 0.0003
+    bias_rate: float = 0.01
 
 
 def before_ends(graph: Graph) -> list[Value]:
