@@ -179,7 +179,7 @@ def _beyond(x: Array, end: float, count: int) -> tuple[float, float]:
 
 def _nonzero(seen: Statistics) -> Array:
     """Zero is held exactly whatever the step, so it has no say where errors are shared out."""
-    return seen.sample[seen.sample != 0]
+    return np.asarray(seen.sample[seen.sample != 0])
 
 
 _SEARCHES: Final[Mapping[str, Callable[[Statistics, DType], Range]]] = {"kl": _kl, "octav": _octav}
