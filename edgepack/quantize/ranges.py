@@ -1,8 +1,8 @@
 """From what was seen to the range that the integers span.
 
 Candidates of `auto` for each tensor: the extremes (min-max), the 99.99th percentile, and clippings
-of both ends alike (mse); the one with the smallest error wins. What `kl` and `octav` find is never
-better there, and takes longer.
+of both ends alike (mse); the one with the smallest error wins. `kl` and `octav` are no candidates:
+alone they lose up to 22 and 8 dB on EfficientNet-Lite0; at best `octav` gains 0.4 dB on small nets.
 Clipping must earn its place: errors at the tails reach the model's output more than their local
 size says (large activations are the ones that decide), so they weigh in with `_CLIP_WEIGHT`. On
 EfficientNet-Lite0 a weight of 1 costs 6 dB at the output; from 10 to 2,000 it makes no difference.
