@@ -15,7 +15,8 @@ from edgepack.api.assess import (
     unsupported_on,
 )
 from edgepack.api.diagnosis import diagnosed
-from edgepack.api.lower import Lowered, canonical, io_of, lower, scheme_of, tflite_file
+from edgepack.api.lower import canonical, lower, scheme_of
+from edgepack.api.lowered import Lowered, io_of, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source

@@ -8,7 +8,7 @@ from typing import Final
 
 from edgepack.api.assess import why_float
 from edgepack.api.layers import runs_float
-from edgepack.api.lower import Lowered
+from edgepack.api.lowered import Lowered
 from edgepack.api.schemes import has_kernel
 from edgepack.ir import DType, Node, row
 from edgepack.profiles import Target

@@ -15,7 +15,9 @@ from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.checking import fit_requirements, notes_on, source_info
 from edgepack.api.diagnosis import diagnosed
 from edgepack.api.folder import refuse_strangers, replaced_folder
-from edgepack.api.lower import Lowered, canonical, is_quantized, lower, made_up_inputs, tflite_file
+from edgepack.api.integer import made_up_inputs
+from edgepack.api.lower import canonical, is_quantized, lower
+from edgepack.api.lowered import Lowered, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from edgepack.api.lower import Lowered, tflite_file
+from edgepack.api.lowered import Lowered, tflite_file
 from edgepack.errors import EdgepackError
 from edgepack.ir import Graph
 from edgepack.plan.device import keeps_file_order, plan_memory

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgepack.api.lower import effort_of
+from edgepack.api.integer import effort_of
 from edgepack.api.options import ExportOptions
 
 CASES = {

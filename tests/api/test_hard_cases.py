@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from edgepack.api.lower import canonical, lower, tflite_file
+from edgepack.api.lower import canonical, lower
+from edgepack.api.lowered import tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.source import read_source
 from edgepack.ir import DType

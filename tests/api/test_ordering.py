@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import edgepack
-from edgepack.api.lower import canonical, lower, tflite_file
+from edgepack.api.lower import canonical, lower
+from edgepack.api.lowered import tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.ir import Graph

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import edgepack
-from edgepack.api.lower import canonical, lower, tflite_file
+from edgepack.api.lower import canonical, lower
+from edgepack.api.lowered import tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import has_kernel
 from edgepack.errors import BadInput, Unsupported
