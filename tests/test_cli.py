@@ -95,8 +95,8 @@ def test_the_folder_has_all_its_files(exported: Path) -> None:
         "device/samples.npz",
         "device/model.tflite",
         "device/model.onnx",
-            "model_explorer.json",
-            "model_explorer_bits.json",
+        "model_explorer.json",
+        "model_explorer_bits.json",
     }
     assert [p.name for p in exported.parent.iterdir() if "partial" in p.name] == []
 
