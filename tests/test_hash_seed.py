@@ -54,4 +54,4 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "net.tflite").write_bytes(write_tflite(graph))
     wrong = ("inspect", tmp_path / "net.tflite", "--input-shape", "none:2")
     for seed in SEEDS:
-        assert f"its inputs: {', '.join(names)}" in spawned(monkeypatch, seed, *wrong).err
+        assert f"the model has {', '.join(names)}" in spawned(monkeypatch, seed, *wrong).err
