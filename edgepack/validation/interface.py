@@ -7,6 +7,7 @@ the graph too, and either may take integers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -28,7 +29,9 @@ class Port:
     `dtype` is what the user gives or gets; where the file has integers for real numbers, `storage`
     is their type and `scale` and `zero_point` their parameters. `step` is the least difference that
     values can have: the scale, also that of integers which the file turns into real numbers.
-    `calibrated` is the range of real inputs that the file itself turns into integers.
+    `calibrated` is the range of real inputs that the file itself turns into integers. `reach` is
+    how many steps one step of what is before a final softmax may become: runtimes that round
+    otherwise differ by one there.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Port:
     zero_point: int | None = None
     step: float | None = None
     calibrated: tuple[float, float] | None = None
+    reach: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
@@ -193,9 +197,35 @@ def _port(value: Value, perms: Mapping[str, tuple[int, ...]]) -> Port:
     shape = value.shape if perm is None else tuple(value.shape[a] for a in np.argsort(perm))
     if value.quant is None:
         step, calibrated = _step_behind(value), _calibrated(value)
-        return Port(value.name, shape, str(value.dtype), perm, step=step, calibrated=calibrated)
+        return Port(
+            value.name, shape, str(value.dtype), perm,
+            step=step, calibrated=calibrated, reach=_reach(value),
+        )  # fmt: skip
     scale, zero_point = float(value.quant.scale[0]), int(value.quant.zero_point[0])
-    return Port(value.name, shape, "float32", perm, str(value.dtype), scale, zero_point, scale)
+    return Port(
+        value.name, shape, "float32", perm, str(value.dtype), scale, zero_point, scale,
+        reach=_reach(value),
+    )  # fmt: skip
+
+
+_MOVES = ("Dequantize", "Quantize", "Transpose", "Reshape")
+
+
+def _reach(value: Value) -> int:
+    """Steps of a softmax's output that a step of every one of its inputs may make; 1 elsewhere.
+
+    |dp_i| <= sum_j |dp_i / dx_j| s = 2 p_i (1 - p_i) s <= s / 2 for inputs of step s.
+    """
+    node = value.producer
+    while node is not None and node.op in _MOVES:
+        node = node.input(0).producer
+    if node is None or node.op != "Softmax":
+        return 1
+    before, after = node.input(0).quant, node.output.quant
+    if before is None or after is None:
+        return 1
+    change = float(node.attrs["beta"]) * float(before.scale[0]) / 2
+    return max(1, math.ceil(change / float(after.scale[0])))
 
 
 def _step_behind(value: Value) -> float | None:
