@@ -56,10 +56,13 @@ def _summary(report: Report) -> Table:
     if quantization.calibration_samples:
         scheme += f" ({quantization.calibration_samples} samples)"
     table.add_row("quantization", scheme)
+    told = None
     for index, layer in enumerate(_worst(report)):
         alone = "" if layer.alone_db is None else f", alone {layer.alone_db} dB"
         text = f"{_short(layer.node)} ({layer.scheme}): {layer.sqnr_db} dB{alone}"
-        table.add_row("" if index else "worst layers", f"{text}; remedy: {layer.remedy}")
+        remedy = "the same remedy" if layer.remedy == told else f"remedy: {layer.remedy}"
+        table.add_row("" if index else "worst layers", f"{text}; {remedy}")
+        told = layer.remedy
     return table
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, partial
 from itertools import islice
 from typing import Final
 
 from edgepack.api.schemes import has_kernel, takes_weights
-from edgepack.calibrate.sensitivity import SAMPLES, Progress, measure_sensitivity
+from edgepack.calibrate.sensitivity import SAMPLES, measure_sensitivity
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph, Node, Value, row
 from edgepack.plan.device import flash_use
@@ -122,7 +122,6 @@ class MixedPrecision:
     target: Target
     write: Callable[[Graph], bytes] = write_tflite
     threads: int = 2
-    progress: Progress = field(default=lambda done, total: None)
 
     @cached_property
     def samples(self) -> list[Sequence[Array]]:
@@ -138,7 +137,7 @@ class MixedPrecision:
         """What each layer does alone."""
         return measure_sensitivity(
             self._cut, self.seen, self.options, self.samples, has_kernel(self.target),
-            threads=self.threads, progress=self.progress,
+            threads=self.threads,
         )  # fmt: skip
 
     @cached_property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from edgepack.calibrate.adaround import Schedule, round_layers
 from edgepack.calibrate.brecq import BlockSchedule, reconstruct_blocks
 from edgepack.calibrate.end_to_end import TuneSchedule, before_ends, can_tune, tune
 from edgepack.calibrate.simulate import Env, Simulation
-from edgepack.calibrate.stepper import peak_bytes
+from edgepack.calibrate.stepper import affordable
 from edgepack.calibrate.torch_graph import require_torch, tensor
 from edgepack.calibrate.torch_kernels import Torch
 from edgepack.errors import BadData
@@ -23,7 +22,6 @@ from edgepack.quantize.layers import WeightTable
 from edgepack.quantize.plan import QuantPlan
 
 MOST_SAMPLES: Final = 96
-_CACHE_BYTES: Final = 1 << 30  # of the values that are alive at one place, float and quantized
 
 
 Method = Literal["layers", "blocks", "tune"]
@@ -89,8 +87,7 @@ def _threads(torch: Torch, count: int) -> Iterator[None]:
 
 
 def _stacked(torch: Torch, graph: Graph, samples: Iterable[Sequence[Array]]) -> Env:
-    most = max(1, min(MOST_SAMPLES, _CACHE_BYTES // max(2 * peak_bytes(graph), 1)))
-    taken = list(islice(samples, most))
+    taken = affordable(graph, samples, MOST_SAMPLES)
     if not taken:
         raise BadData("there is nothing to reconstruct from", hint="give calibration samples")
     return {

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value, node_macs, row
+from edgepack.progress import advance
 from edgepack.quantize.layers import LayerWeights, nearest_weights
 from edgepack.quantize.mixed import BYTE, NARROW, WIDE, NoiseTable
 from edgepack.quantize.options import Precision, QuantizeOptions
@@ -24,12 +25,12 @@ from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.observe import Observer
 from edgepack.writers.tflite import write_tflite
 
+_WORK: Final = "layer by layer"
 SAMPLES: Final = 32  # as many are used of small models
 _FEWEST_SAMPLES: Final = 8
 _MACS: Final = 1 << 31  # of all samples together, beyond which they get fewer
 _MOST_BYTES: Final = 1 << 29  # of activations that are kept: fewer samples of large models
 
-Progress = Callable[[int, int], None]
 _Arrays = dict[str, Array]
 
 
@@ -41,7 +42,6 @@ def measure_sensitivity(
     has_kernel: HasKernel = lambda node, precision: True,
     *,
     threads: int = 2,
-    progress: Progress = lambda done, total: None,
 ) -> NoiseTable:
     """Noise at the outputs of `graph` (float, legalized for TFLite) from each thing alone.
 
@@ -55,7 +55,7 @@ def measure_sensitivity(
         )
         for precision in (BYTE, NARROW, WIDE)
     }
-    return _Measurement(graph, plans, seen, options, samples, threads).run(progress)
+    return _Measurement(graph, plans, seen, options, samples, threads).run()
 
 
 class _Measurement:
@@ -81,19 +81,19 @@ class _Measurement:
         ]
         self._last = {v: i for i, n in enumerate(self._nodes) for v in n.present_inputs}
 
-    def run(self, progress: Progress) -> NoiseTable:
+    def run(self) -> NoiseTable:
         """All figures."""
         weights: dict[str, dict[DType, float]] = {}
         values: dict[str, dict[DType, float]] = {}
         for value in self._graph.inputs:
             self._measure_value(-1, value, values)
         for index, node in enumerate(self._nodes):
-            progress(index, len(self._nodes))
+            advance(index, len(self._nodes), _WORK)
             for value in node.outputs:
                 self._measure_value(index, value, values)
             if row(node.op).quant.weight is not None:
                 self._measure_weights(index, node, weights)
-        progress(len(self._nodes), len(self._nodes))
+        advance(len(self._nodes), len(self._nodes), _WORK)
         return NoiseTable(weights, values)
 
     # -- one thing ---------------------------------------------------------------------------------
