@@ -40,15 +40,20 @@ class Failed(Exception):
     """A measured process ended with an error; the message has its last words."""
 
 
-def run(argv: Sequence[str], timeout: float = 600) -> Run:
-    """Run a command and measure it. Raises Failed unless it ends with 0 or 1 (not met)."""
+def run(
+    argv: Sequence[str], timeout: float = 600, environment: Mapping[str, str] | None = None
+) -> Run:
+    """Run a command and measure it; `environment` has variables besides ours.
+
+    Raises Failed unless it ends with 0 or 1 (not met).
+    """
     with tempfile.TemporaryDirectory() as folder:
         result, out, err = (Path(folder) / name for name in ("result", "out", "err"))
         command = [sys.executable, "-I", "-S", str(LAUNCHER), str(result), *argv]
         with out.open("w") as stdout, err.open("w") as stderr:
             subprocess.run(
-                command, stdout=stdout, stderr=stderr, cwd=PROJECT, env=_environment(),
-                timeout=timeout, check=True,
+                command, stdout=stdout, stderr=stderr, cwd=PROJECT, timeout=timeout, check=True,
+                env={**_environment(), **(environment or {})},
             )  # fmt: skip
         done = Run(**json.loads(result.read_text()), out=out.read_text(), err=err.read_text())
     if done.code not in (0, 1) or (done.code == 1 and "Traceback" in done.err):
