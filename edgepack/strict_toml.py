@@ -72,9 +72,12 @@ class Table:
         """The key's value as parsed, for keys that take more than one type."""
         return self._values.get(key)
 
-    def wrong(self, key: str, expected: str, hint: str | None = None) -> BadInput:
-        """The error for a key whose value is not what is `expected`."""
-        found = repr(self._values[key]) if key in self._values else "nothing"
+    def wrong(
+        self, key: str, expected: str, hint: str | None = None, *, found: str | None = None
+    ) -> BadInput:
+        """The error for a key whose value is not what is `expected`; `found` is said of tables."""
+        if found is None:
+            found = _shown(self._values[key]) if key in self._values else "nothing"
         return self._error(
             f"{self._prefix}{key}: expected {expected}, found {found}", at=self._where, hint=hint
         )
@@ -186,3 +189,12 @@ class Table:
 
     def _inner(self, values: dict[str, object], prefix: str) -> Table:
         return Table(values, where=self._where, error=self._error, prefix=self._prefix + prefix)
+
+
+def _shown(value: object) -> str:
+    """The value as found, but for tables, which may be long."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return "an array of tables"
+    return repr(value)

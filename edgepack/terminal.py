@@ -14,7 +14,7 @@ from rich.table import Table
 
 from edgepack.api.inspection import Inspection
 from edgepack.api.sensitivity import LayerSensitivity
-from edgepack.profiles import Target
+from edgepack.devices import Target
 from edgepack.progress import shown_by
 from edgepack.report import LayerInfo, Report
 from edgepack.validation.files import LABELS

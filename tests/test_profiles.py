@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.devices import KernelSet, Target, regions_of
 from edgepack.errors import BadTarget
-from edgepack.profiles import KernelSet, Target, list_targets, load_runtime, load_target, regions_of
+from edgepack.profiles import list_targets, load_runtime, load_target
 from edgepack.strict_toml import data_folder
 
 IDS = [
@@ -211,7 +212,18 @@ MISTAKES = {
     "unknown kind": ('kind = "mcu"', 'kind = "micro"', "kind", None),
     "no source": ('source = "my own"', "", "source", None),
     "no banks": ("[[banks]]", "[[other]]", "other: no such field", None),
-    "no arena": ('kind = "ram"', 'kind = "flash"', "banks", None),
+    "no arena": (
+        *('kind = "ram"', 'kind = "flash"'),
+        *("banks: expected a bank for the arena, found only sram, flash", 'kind = "ram"'),
+    ),
+    "no flash": (
+        *('name = "flash"\nkind = "flash"', 'name = "dtcm"\nkind = "ram"'),
+        *("banks: expected a bank for weights and code, found only sram, dtcm", "weights = true"),
+    ),
+    "a table for a number": (
+        *("bytes = 131_072", "bytes = {kib = 128}"),
+        *("banks[0].bytes: expected a whole number of at least 1, found a table", None),
+    ),
     "same name twice": ('name = "flash"', 'name = "sram"', "banks[1].name", None),
     "flash as arena": ("bytes = 524_288", "bytes = 524_288\narena = true", "banks[1].arena", None),
     "reserve without source": (

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgepack.api.schemes import KERNELS, checking_runtime
+from edgepack.devices import Target
 from edgepack.errors import Finding
 from edgepack.ir import DType, Graph, Node, Value, node_macs
 from edgepack.ir.ops import row
 from edgepack.plan.fit import Fit
-from edgepack.profiles import Target
 from edgepack.report import Compute
 from edgepack.writers.tflite.names import builtins_of
 

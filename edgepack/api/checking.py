@@ -20,11 +20,12 @@ from edgepack.api.lowered import Lowered, io_of, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
+from edgepack.devices import Target
 from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Graph
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
-from edgepack.profiles import Target, load_target
+from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
 from edgepack.report import Quantization, Report, Requirement, SourceInfo
 from edgepack.validation.layers import layer_infos

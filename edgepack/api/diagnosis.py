@@ -10,8 +10,8 @@ from edgepack.api.assess import why_float
 from edgepack.api.layers import runs_float
 from edgepack.api.lowered import Lowered
 from edgepack.api.schemes import has_kernel
+from edgepack.devices import Target
 from edgepack.ir import DType, Node, row
-from edgepack.profiles import Target
 from edgepack.quantize.mixed import BYTE, NARROW, WIDE, NoiseTable, sqnr_of
 from edgepack.quantize.options import INTEGER_SCHEMES, LAYER_PRECISIONS, METHODS
 from edgepack.quantize.plan import is_quantizable

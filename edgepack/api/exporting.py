@@ -22,13 +22,14 @@ from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
 from edgepack.data import load_samples, spread
+from edgepack.devices import Target
 from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.onnx_exact import spell_exactly
 from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
-from edgepack.profiles import Target, load_target
+from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
 from edgepack.report import Accuracy, FileInfo, Report, Requirement
 from edgepack.report.model_explorer import overlays

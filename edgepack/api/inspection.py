@@ -16,8 +16,8 @@ from edgepack.api.options import ExportOptions
 from edgepack.api.sensitivity import LayerSensitivity
 from edgepack.api.sensitivity import sensitivity as measured
 from edgepack.api.source import read_source
+from edgepack.devices import Target
 from edgepack.ir import Value, node_macs
-from edgepack.profiles import Target
 from edgepack.report import Compute, SourceInfo
 
 

@@ -18,8 +18,8 @@ from edgepack.calibrate.prepare import Prepared, keep_tails, needs_inputs, prepa
 from edgepack.calibrate.sensitivity import SAMPLES
 from edgepack.calibrate.synthetic import synthetic_inputs
 from edgepack.data import Audit, Sample, Samples
+from edgepack.devices import Target
 from edgepack.ir import Array, DType, Graph
-from edgepack.profiles import Target
 from edgepack.quantize.ends import unsigned_ends
 from edgepack.quantize.float_weights import widen_weights
 from edgepack.quantize.options import INTEGER_SCHEMES, Precision, QuantizeOptions

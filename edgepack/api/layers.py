@@ -13,10 +13,10 @@ from typing import Final
 
 from edgepack.api.schemes import has_kernel, takes_weights
 from edgepack.calibrate.sensitivity import SAMPLES, measure_sensitivity
+from edgepack.devices import Target
 from edgepack.errors import BadInput
 from edgepack.ir import Array, DType, Graph, Node, Value, row
 from edgepack.plan.device import flash_use
-from edgepack.profiles import Target
 from edgepack.quantize.float_weights import widen_weights
 from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.mixed import Budget, Mixture, NoiseTable, choose_layers

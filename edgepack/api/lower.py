@@ -10,13 +10,14 @@ from edgepack.api.lowered import Lowered, calibration_samples, io_of
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import KERNELS, refuse_scheme, takes_weights
 from edgepack.data import Samples
+from edgepack.devices import Runtime, Target
 from edgepack.errors import BadInput
 from edgepack.ir import DType, Graph
 from edgepack.passes.layout import choose_io, to_layout
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.passes.pipeline import canonicalize, optimize
 from edgepack.passes.tflite.integer_forms import spell_gelu_in_integers
-from edgepack.profiles import Runtime, Target, load_runtime
+from edgepack.profiles import load_runtime
 from edgepack.quantize.float_weights import (
     TakesWeights,
     halve_weights,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from edgepack.api.lowered import Lowered, tflite_file
+from edgepack.devices import Target
 from edgepack.errors import EdgepackError
 from edgepack.ir import Graph
 from edgepack.plan.device import keeps_file_order, plan_memory
 from edgepack.plan.schedule import memory_order
-from edgepack.profiles import Target
 
 
 def frugally_ordered(lowered: Lowered, target: Target) -> Lowered:

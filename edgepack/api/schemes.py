@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from edgepack.devices import Runtime, Target
 from edgepack.errors import Finding, Unsupported
 from edgepack.ir import DType, Graph, Node, row
-from edgepack.profiles import Runtime, Target, load_runtime
+from edgepack.profiles import load_runtime
 from edgepack.quantize.options import INTEGER_SCHEMES, Precision
 from edgepack.quantize.plan import HasKernel
 from edgepack.writers.tflite.names import builtins_of

@@ -11,9 +11,10 @@ from edgepack.api.diagnosis import alone_db, diagnosed
 from edgepack.api.exporting import observed_facts
 from edgepack.api.lower import is_quantized, lower
 from edgepack.api.options import ExportOptions
+from edgepack.devices import Target
 from edgepack.errors import BadInput
 from edgepack.ir import Graph
-from edgepack.profiles import Target, load_target
+from edgepack.profiles import load_target
 from edgepack.quantize.mixed import BYTE
 from edgepack.validation.layers import layer_infos
 

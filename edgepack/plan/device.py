@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgepack.devices import Target
 from edgepack.ir import DType, Graph
 from edgepack.plan.abi import Abi
 from edgepack.plan.fit import Fit, check_fit
@@ -11,7 +12,6 @@ from edgepack.plan.memory import MemoryPlan
 from edgepack.plan.micro_file import micro_model_from_file
 from edgepack.plan.tflm import plan_tflm
 from edgepack.plan.tflm_requests import REFERENCE, KernelBuild
-from edgepack.profiles import Target
 
 _TFLM_RUNTIMES = ("tflm", "vela")  # Vela's output runs in TensorFlow Lite Micro
 

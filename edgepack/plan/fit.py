@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgepack.devices import Bank, Region, Target
 from edgepack.plan.flash import FlashUse
 from edgepack.plan.memory import MemoryPlan
-from edgepack.profiles import Bank, Region, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@ from dataclasses import replace
 import pytest
 from tflm_cases import CASES
 
+from edgepack.devices import Bank
 from edgepack.ir.text import parse
 from edgepack.plan.device import abi_of, fit, kernel_build_of
 from edgepack.plan.fit import check_fit
 from edgepack.plan.flash import FlashUse, flash_of_file, weight_bytes
 from edgepack.plan.memory import LivePoint, MemoryPlan
-from edgepack.profiles import Bank, load_target
+from edgepack.profiles import load_target
 from edgepack.writers.tflite import write_tflite
 
 KB = 1024
