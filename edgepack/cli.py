@@ -236,6 +236,17 @@ def export(
             "--onnx-exact", help="ONNX in plain integer operators, with TFLite Micro's bits; slow"
         ),
     ] = False,
+    prune: Annotated[
+        float | None,
+        typer.Option(help="remove channels until this share of the MACs is gone, 0 to 1"),
+    ] = None,
+    compress: Annotated[
+        list[str] | None,
+        typer.Option(help="a step such as prune,ratio=0.3,criterion=l1; may be repeated"),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="a .toml with any of these options and [[compress]] steps")
+    ] = None,
     input_shape: Shape = None,
     weights: Weights = None,
     trust: Trust = False,
@@ -255,8 +266,8 @@ def export(
             range_method=range_method, effort=effort, layer=layer, max_flash=max_flash,
             min_sqnr=min_sqnr, io=io, input_layout=input_layout, preprocess=preprocess,
             eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
-            onnx_exact=onnx_exact, input_shape=input_shape, weights=weights, trust=trust, seed=seed,
-            threads=threads,
+            onnx_exact=onnx_exact, prune=prune, compress=compress, recipe=recipe,
+            input_shape=input_shape, weights=weights, trust=trust, seed=seed, threads=threads,
         )  # fmt: skip
     _finish(report, as_json, quiet, out)
 

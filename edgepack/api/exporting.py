@@ -13,6 +13,7 @@ from typing import Any
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
 from edgepack.api.checking import fit_requirements, notes_on, source_info
+from edgepack.api.compress import compressed, legalized, steps_of
 from edgepack.api.diagnosis import diagnosed
 from edgepack.api.folder import refuse_strangers, replaced_folder
 from edgepack.api.integer import made_up_inputs
@@ -64,8 +65,14 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     profile = target if isinstance(target, Target) else load_target(target)
     refuse_strangers(Path(out).resolve())  # now rather than after all the work
     formats = wanted.format_list(profile.formats)
-    graph = canonical(read_source(model, wanted), wanted.input_layout)
-    lowered = frugally_ordered(lower(graph, profile, wanted), profile)
+    steps = steps_of(wanted)
+    source = canonical(read_source(model, wanted), wanted.input_layout)
+    graph, record = compressed(source, profile, wanted, steps)
+    lowered = lower(graph, profile, wanted)
+    written, stored = compressed(lowered.graph, profile, wanted, steps, "stored")
+    lowered = frugally_ordered(dataclasses.replace(lowered, graph=written), profile)
+    if graph is not source:
+        lowered = dataclasses.replace(lowered, original=legalized(source))
     if wanted.onnx_exact and not is_quantized(lowered.portable):
         raise BadInput(
             "--onnx-exact spells out integer operators; this model's activations are real numbers",
@@ -82,6 +89,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
+    report = dataclasses.replace(report, compression=(*record, *stored))
     named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
     with replaced_folder(Path(out)) as folder:
         for name, data in named.values():
@@ -199,10 +207,11 @@ def _judge(
 
 
 def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
-    if lowered.real is None or lowered.quantization.scheme == "none":
+    float_graph = lowered.original or lowered.real
+    if float_graph is None or (lowered.original is None and lowered.quantization.scheme == "none"):
         return None  # there is none, or it is what is exported
-    real = {"tflite": tflite_file(lowered.real)}
-    interface = Interface.of(lowered.real)
+    real = {"tflite": tflite_file(float_graph)}
+    interface = Interface.of(float_graph)
     return open_files(real, interface, micro=False, threads=options.threads)[0][0]
 
 

@@ -30,7 +30,8 @@ class Lowered:
     to say than the scheme. `output_sqnr_db` and `noise` are measured for mixed precision
     only.
     `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files. `warnings`
-    and `notes` are for the report.
+    and `notes` are for the report. `original` is the float graph before compression, legalized;
+    None when nothing was compressed.
     """
 
     real: Graph | None
@@ -45,6 +46,7 @@ class Lowered:
     reasons: Mapping[str, str] = field(default_factory=dict)
     output_sqnr_db: float | None = None
     noise: NoiseTable | None = None
+    original: Graph | None = None
 
     @property
     def interface(self) -> Interface:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from edgepack.api.recipe import StepsLike, parse_steps, read_recipe
 from edgepack.calibrate.effort import EFFORTS
 from edgepack.errors import BadInput
 from edgepack.preprocess import parse_preprocess
@@ -60,6 +61,9 @@ class ExportOptions:
     max_drop: float | None = None
     allow_misfit: bool = False
     onnx_exact: bool = False
+    prune: float | None = None
+    compress: StepsLike = None
+    recipe: str | Path | None = None
     weights: str | Path | None = None
     trust: bool = False
     seed: int = 0
@@ -76,7 +80,10 @@ class ExportOptions:
         _at_least("seed", self.seed, 0)
         _share("min_accuracy", self.min_accuracy)
         _share("max_drop", self.max_drop)
+        if self.prune is not None and not 0 <= self.prune < 1:
+            raise BadInput(f"--prune is the share of MACs to remove, 0 to 1, not {self.prune:g}")
         self.span()
+        self.steps()
         self._refuse_layers()
         parse_preprocess(self.preprocess)
         if self.data_free and self.calibration is not None:
@@ -91,7 +98,21 @@ class ExportOptions:
             raise TypeError(
                 f"{command}() takes no option {', '.join(unknown)}; it takes {', '.join(known)}"
             )
+        if options.get("recipe") is not None:
+            return cls(**cls._from_recipe(options))
         return cls(**options)
+
+    @classmethod
+    def _from_recipe(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The recipe's values, but where `options` differ from the defaults."""
+        defaults = {field.name: field.default for field in fields(cls)}
+        given = {k: v for k, v in options.items() if not _is_default(v, defaults[k])}
+        known = tuple(name for name in defaults if name != "recipe")
+        return {**read_recipe(options["recipe"], known), **given}
+
+    def steps(self) -> tuple[dict[str, Any], ...]:
+        """`compress` as tables of settings. Raises BadInput for what is no step."""
+        return parse_steps(self.compress)
 
     def format_list(self, default: Iterable[str]) -> tuple[str, ...]:
         """The formats asked for, or the default. Raises BadInput for an unknown one."""
@@ -218,6 +239,13 @@ def parse_bytes(given: str | int) -> int:
     if not 0 < size < math.inf:
         raise BadInput(f"--max-flash is a size such as 300000, 256KB or 1.5MB, not {given!r}")
     return int(size)
+
+
+def _is_default(value: object, default: object) -> bool:
+    """Whether an option was left alone; the command line gives an empty list for none."""
+    if value is None or (isinstance(value, list) and not value):
+        return default is None
+    return type(value) is type(default) and value == default
 
 
 def _at_least(name: str, value: int | None, least: int) -> None:

@@ -2,7 +2,9 @@
 
 from edgepack.report.model import (
     Accuracy,
+    Compression,
     Compute,
+    Figures,
     FileInfo,
     Latency,
     LayerInfo,
@@ -14,7 +16,9 @@ from edgepack.report.model import (
 
 __all__ = [
     "Accuracy",
+    "Compression",
     "Compute",
+    "Figures",
     "FileInfo",
     "Latency",
     "LayerInfo",

@@ -114,6 +114,46 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """Size and quality of a model at one stage of its compression.
+
+    `form` is what `file_bytes` (of the TFLite file) and `arena_bytes` are those of: float32 before
+    quantization. `sqnr_db` compares the outputs with those of the model as it was read;
+    `accuracy` is measured where there are labelled data.
+    """
+
+    form: str
+    params: int
+    macs: int
+    file_bytes: int | None = None
+    arena_bytes: int | None = None
+    sqnr_db: float | None = None
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """One technique as it was carried out, with the model before and after it.
+
+    `changed` has a line for each layer, `refused` the layers that it left alone, and why.
+    """
+
+    technique: str
+    before: Figures
+    after: Figures
+    changed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Compression:
+        """The record from its JSON."""
+        lines = {key: tuple(data[key]) for key in ("changed", "refused", "notes")}
+        before, after = Figures(**data["before"]), Figures(**data["after"])
+        return cls(data["technique"], before, after, **lines)
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """Something the user asked for, and whether it is met."""
 
@@ -145,6 +185,7 @@ class Report:
     latency: Latency | None = None
     latencies: tuple[Latency, ...] = ()
     requirements: tuple[Requirement, ...] = ()
+    compression: tuple[Compression, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -178,6 +219,8 @@ class Report:
         parts["latency"] = Latency(**data["latency"]) if data["latency"] else None
         parts["latencies"] = tuple(Latency(**entry) for entry in data["latencies"])
         parts["requirements"] = tuple(Requirement(**r) for r in data["requirements"])
+        stages = data.get("compression", ())
+        parts["compression"] = tuple(map(Compression.from_dict, stages))
         parts["warnings"], parts["notes"] = tuple(data["warnings"]), tuple(data["notes"])
         return cls(**parts)
 

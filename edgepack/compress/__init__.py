@@ -1,0 +1,1 @@
+"""Graph to Graph with fewer channels, weights or bytes: mathematics only, nothing runs here."""
