@@ -1,0 +1,66 @@
+"""What convolutions and dense layers with integer weights share: folded biases, scales, bounds.
+
+The sum over k of (x_k - zero_x) * w_k + bias is computed as sum x_k * w_k + (bias - zero_x * sum w),
+the second part at export. Padding therefore holds zero_x.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgepack.ir import Array, DType, Node
+from edgepack.kernels.quantized_convolution import channel_multipliers
+from edgepack.kernels.quantized_dense import tensor_multiplier
+from edgepack.kernels.quantized_scale import limits, params, zero
+from edgepack.writers.c.builder import CBuilder, Raw, refuse_unless
+
+
+def weighted(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
+    """Fields that all structs of weighted layers have; `rows` are int8 [out, taps].
+
+    Raises Refused where sums could leave 32 bits.
+    """
+    x, w = node.input(0), node.input(1)
+    refuse_unless(x.dtype is DType.INT8 and node.output.dtype is DType.INT8, f"{x.dtype} input")
+    refuse_unless(w.is_const and w.dtype in (DType.INT8, DType.INT4), f"{w.dtype} weights")
+    refuse_unless(not params(w).zero_point.any(), "weights with a zero point")
+    bias = folded_bias(node, rows)
+    reach = np.abs(rows.astype(np.int64)).sum(axis=1) * 128 + np.abs(bias)
+    refuse_unless(int(reach.max(initial=0)) < 2**31, "sums beyond 32 bits")
+    low, high = limits(node)
+    return {
+        "bias": out.table(bias.astype(np.int32), f"{node.name}: bias"),
+        **scales(node, out),
+        "zero": zero(node.output),
+        "low": low,
+        "high": high,
+    }
+
+
+def folded_bias(node: Node, rows: Array) -> Array:
+    """The bias less the input's zero point times the sum of the weights, int64 [out]."""
+    given = node.optional(2)
+    bias = np.zeros(len(rows), np.int64) if given is None else given.const.astype(np.int64)
+    folded: Array = bias - zero(node.input(0)) * rows.astype(np.int64).sum(axis=1)
+    return folded
+
+
+def scales(node: Node, out: CBuilder) -> dict[str, Any]:
+    """`scales` and `scale_step`: one multiplier for all channels, or one for each."""
+    per_tensor = params(node.input(1)).is_per_tensor
+    dense = node.op == "FullyConnected" and per_tensor
+    multiplier, shift = tensor_multiplier(node) if dense else channel_multipliers(node)
+    step = 0 if np.size(multiplier) == 1 else 1
+    return {"scales": scale_table(out, multiplier, shift, node), "scale_step": step}
+
+
+def scale_table(out: CBuilder, multiplier: Any, shift: Any, node: Node) -> Raw:
+    """A table of ep_scale_t."""
+    pairs = np.stack([np.atleast_1d(multiplier), -np.atleast_1d(shift)], axis=1)
+    out.kernels.add("ep_scale_t")
+    return out.table(pairs.astype(np.int32).view(SCALE)[:, 0], f"{node.name}: scales")
+
+
+SCALE = np.dtype([("multiplier", np.int32), ("shift", np.int32)])
