@@ -4,7 +4,7 @@ from edgepack.ir.dtypes import Array, DType
 from edgepack.ir.graph import Graph, Source
 from edgepack.ir.ops import ACTIVATIONS, OPS, Op, QuantRule, node_macs, row
 from edgepack.ir.quant import QuantParams
-from edgepack.ir.value import Node, Value
+from edgepack.ir.value import Node, Packed, Value
 
 __all__ = [
     "ACTIVATIONS",
@@ -14,6 +14,7 @@ __all__ = [
     "Graph",
     "Node",
     "Op",
+    "Packed",
     "QuantParams",
     "QuantRule",
     "Source",

@@ -238,7 +238,9 @@ class Graph:
 def _copy(graph: Graph, memo: dict[int, Value]) -> Graph:
     def twin(value: Value) -> Value:
         if id(value) not in memo:
-            memo[id(value)] = Value(value.name, value.shape, value.dtype, value.quant, value.data)
+            memo[id(value)] = Value(
+                value.name, value.shape, value.dtype, value.quant, value.data, packed=value.packed
+            )
         return memo[id(value)]
 
     new = Graph(graph.name)

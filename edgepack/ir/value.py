@@ -21,12 +21,26 @@ from edgepack.ir.quant import QuantParams
 Attr = Any  # bool, int, float, str or a (nested) tuple of these; the op table says which
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """A constant as two arrays of uint8 [bytes] that `edgepack.schema.decode` makes and reads."""
+
+    encoded: Array
+    ancillary: Array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both in a file."""
+        return int(self.encoded.size + self.ancillary.size)
+
+
 @dataclass(slots=True, eq=False)
 class Value:
     """A tensor that flows through the graph; compared by identity.
 
     `data` is its constant content, None when it is computed or fed. `producer` and `users` are kept
     by `Node`: do not write them. A node that reads the value twice stands once in `users`.
+    `packed` is the form in which a constant is stored for a runtime that unpacks it by itself.
     """
 
     name: str
@@ -36,6 +50,7 @@ class Value:
     data: Array | None = field(default=None, repr=False)
     producer: Node | None = field(default=None, repr=False)
     users: dict[Node, None] = field(default_factory=dict, repr=False)
+    packed: Packed | None = field(default=None, repr=False)
 
     @property
     def is_const(self) -> bool:

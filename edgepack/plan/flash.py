@@ -22,8 +22,9 @@ class FlashUse:
 
 
 def weight_bytes(graph: Graph) -> int:
-    """Bytes of the constants, each array once."""
-    return sum({id(v.data): v.nbytes for v in graph.constants()}.values())
+    """Bytes of the constants as they are stored, each array once."""
+    stored = {id(v.data): (v.packed or v).nbytes for v in graph.constants()}
+    return sum(stored.values())
 
 
 def flash_of_file(data: bytes, graph: Graph, code_bytes: int | None = None) -> FlashUse:

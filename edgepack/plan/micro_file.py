@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from edgepack.errors import BadModel
 from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor, Option
+from edgepack.schema import decode
 from edgepack.schema.tflite import IDENTIFIER, dtype_of, same_padding, schema
 
 _OFFLINE_PLAN = "OfflineMemoryAllocation"
@@ -35,7 +37,11 @@ def micro_model_from_file(data: bytes) -> MicroModel:
     )
     names = _kind_names()
     kinds = [_kind(code, names) for code in model.operatorCodes]
-    ops = tuple(_op(kinds[op.opcodeIndex], op, tensors) for op in graph.operators or ())
+
+    def content(tensor: int) -> Any:
+        return model.buffers[graph.tensors[tensor].buffer].data
+
+    ops = tuple(_op(kinds[op.opcodeIndex], op, tensors, content) for op in graph.operators or ())
     return MicroModel(tensors, ops, _indices(graph.inputs), _indices(graph.outputs))
 
 
@@ -86,9 +92,14 @@ def _offline_offsets(model: Any) -> list[int] | None:
     return None
 
 
-def _op(kind: str, op: Any, tensors: tuple[MicroTensor, ...]) -> MicroOp:
+def _op(
+    kind: str, op: Any, tensors: tuple[MicroTensor, ...], content: Callable[[int], Any]
+) -> MicroOp:
     inputs, outputs = _indices(op.inputs), _indices(op.outputs)
     name = tensors[outputs[0]].name if outputs else kind
+    if kind == decode.OPERATOR:
+        kinds = {f"coding_{i}": decode.coding_of(content(t)) for i, t in enumerate(inputs[1::2])}
+        return MicroOp(name, kind, inputs, outputs, kinds)
     return MicroOp(name, kind, inputs, outputs, _options(op, inputs, outputs, tensors))
 
 

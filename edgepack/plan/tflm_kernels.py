@@ -16,6 +16,7 @@ from edgepack.plan.tflm_requests import (
     batch_matmul,
     conv,
     cumsum,
+    decode,
     depthwise_conv,
     ethos_u,
     fully_connected,
@@ -174,5 +175,6 @@ KERNELS: dict[str, Kernel] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Kernel("{Lstm}", "e 2i 3b", lstm, "{CmsisLstm}"),
     "UNPACK": Kernel(params="2i"),
     "ZEROS_LIKE": Kernel(),
+    "TFLM_DECODE": Kernel(prepare=decode),  # custom, unpacks constants
     "ethos-u": Kernel("3i", prepare=ethos_u),  # custom, made by Vela
 }

@@ -355,3 +355,21 @@ def ethos_u(call: Call) -> Iterator[Request]:
     tensors = len(call.op.inputs) + len(call.op.outputs)
     yield scratch(8 * tensors)
     yield scratch(call.layouts.abi.pointer_bytes * tensors)
+
+
+def decode(call: Call) -> Iterator[Request]:
+    """A list of states, and the state of each tensor that is unpacked (decode.cc).
+
+    Where a pruned tensor has zero points other than 0, which weights have not, the kernel keeps
+    them as well.
+    """
+    outputs = range(len(call.op.outputs))
+    yield keep(call.layouts.abi.pointer_bytes * len(outputs))
+    for index in outputs:
+        coding = call.option(f"coding_{index}", -1)
+        if coding in _DECODE_STATES:
+            yield keep(call.layouts.of(_DECODE_STATES[coding]).size)
+
+
+# kernels/decode_state{,_lut,_huffman,_prune}.h, by the number of the coding
+_DECODE_STATES = {0: "3p 5p 3b", 1: "3p 3p 2b", 2: "3p 6p 2b"}

@@ -343,7 +343,8 @@ def test_contradictions_are_told(edit: str, message: str) -> None:
 
 def test_every_row_is_a_builtin() -> None:
     builtins = vars(schema().BuiltinOperator)
-    assert [name for name in ROWS if name not in builtins] == []
+    custom = [name for name in ROWS if name not in builtins]
+    assert custom == ["CUSTOM TFLM_DECODE"]
 
 
 def test_every_builtin_that_is_written_can_be_read() -> None:

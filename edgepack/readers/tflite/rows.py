@@ -2,6 +2,7 @@
 
 from edgepack.readers.tflite import (
     convolution,
+    decode,
     dense,
     elementwise,
     indexing,
@@ -10,4 +11,13 @@ from edgepack.readers.tflite import (
     variables,
 )
 
-__all__ = ["convolution", "dense", "elementwise", "indexing", "recurrent", "shape", "variables"]
+__all__ = [
+    "convolution",
+    "decode",
+    "dense",
+    "elementwise",
+    "indexing",
+    "recurrent",
+    "shape",
+    "variables",
+]

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from edgepack.errors import InternalError
-from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value
+from edgepack.ir import Array, DType, Graph, Node, Packed, QuantParams, Value
+from edgepack.schema import decode
 from edgepack.schema import tflite as fmt
 from edgepack.writers.registry import Lowerings
 from edgepack.writers.tflite.versions import Signature, version_of
@@ -31,6 +32,7 @@ class TFLiteBuilder:
         self._alike: dict[tuple[int, bytes, bytes], list[int]] = {}
         self._codes: dict[tuple[str, int, str], int] = {}
         self._operators: list[Any] = []
+        self._parts: dict[int, Value] = {}
         for value in [*graph.inputs, *graph.outputs]:
             self.tensor(value)
 
@@ -56,6 +58,7 @@ class TFLiteBuilder:
         """
         read = _without_trailing_none(node.inputs if inputs is None else inputs)
         version = version_of(builtin, Signature(read, node.outputs, fields))
+        read = self._unpacked(read)
         operator = self._s.OperatorT()
         operator.opcodeIndex = self._code(builtin, version)
         operator.inputs = self._indices([*read, *[None] * (slots - len(read))])
@@ -90,6 +93,28 @@ class TFLiteBuilder:
             self._index[value] = len(self._tensors)
             self._tensors.append(self._tensor(value))
         return self._index[value]
+
+    def _unpacked(self, read: tuple[Value | None, ...]) -> tuple[Value | None, ...]:
+        """`read` with what an operator of its own unpacks first, for this reader alone.
+
+        What it makes may be gone after the next operator (where the interpreter was given memory
+        of its own for that), so each reader has one. Tensors that nobody asks for have no names.
+        """
+        packed = list(dict.fromkeys(v for v in read if v is not None and v.packed is not None))
+        if not packed:
+            return read
+        made = {v: Value(v.name, v.shape, v.dtype, v.quant) for v in packed}
+        parts = [self._part(data) for v in packed if v.packed for data in _both(v.packed)]
+        operator = self._s.OperatorT()
+        operator.opcodeIndex = self._code("CUSTOM", 1, decode.OPERATOR)
+        operator.inputs = self._indices(parts)
+        operator.outputs = self._indices(list(made.values()))
+        self._operators.append(operator)
+        return tuple(None if v is None else made.get(v, v) for v in read)
+
+    def _part(self, data: Array) -> Value:
+        """The one tensor that holds these bytes."""
+        return self._parts.setdefault(id(data), self.constant("", data, DType.UINT8))
 
     # -- finishing ---------------------------------------------------------------------------------
 
@@ -160,7 +185,7 @@ class TFLiteBuilder:
 
     def _tensor(self, value: Value) -> Any:
         tensor = self._s.TensorT()
-        tensor.name = value.name
+        tensor.name = value.name or None
         tensor.shape = np.array(value.shape, np.int32)
         tensor.hasRank = True
         tensor.type = fmt.tensor_type(value.dtype)
@@ -209,6 +234,10 @@ def _without_trailing_none(values: Sequence[Value | None]) -> tuple[Value | None
     """Optional inputs at the end are left out; only those in the middle are written as -1."""
     present = [i for i, value in enumerate(values) if value is not None]
     return tuple(values[: present[-1] + 1 if present else 0])
+
+
+def _both(packed: Packed) -> tuple[Array, Array]:
+    return packed.encoded, packed.ancillary
 
 
 def _ends(raw: Array) -> tuple[bytes, bytes]:
