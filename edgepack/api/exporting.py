@@ -123,7 +123,7 @@ def write_files(
             portable.source.output_perms.clear()
         if exact:
             spell_exactly(portable)
-        legalize_onnx(portable)
+        legalize_onnx(portable, spelled=exact)
         files["onnx"] = write_onnx(portable)
     return files
 

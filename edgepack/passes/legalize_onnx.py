@@ -13,17 +13,20 @@ from edgepack.passes.manager import run_pass, run_passes, run_to_fixpoint
 from edgepack.passes.match import live
 from edgepack.passes.onnx import arithmetic, shape  # noqa: F401 (register)
 from edgepack.passes.onnx.rules import RULES
+from edgepack.passes.onnx.wide_integers import compare_wide_integers
 from edgepack.passes.rules import on_reals
 from edgepack.passes.unsigned import store_unsigned
 
 
-def legalize_onnx(graph: Graph) -> int:
+def legalize_onnx(graph: Graph, *, spelled: bool = False) -> int:
     """Prepare `graph` for `write_onnx`, in place; return the number of rewrites.
 
     Spatial operators become NCHW and inputs and outputs get the layout of the source file; what
-    ONNX lacks is composed of what it has.
+    ONNX lacks is composed of what it has. `spelled`: `spell_exactly` has been here before.
     """
     count = run_pass(graph, restore_io)
+    if not spelled:
+        count += compare_wide_integers(graph)
     count += run_to_fixpoint(graph, (apply_rules,))
     count += to_layout(graph, NCHW, keep_io=True)
     fold_reshapes = partial(fold_constants, ops=("Reshape",))

@@ -40,7 +40,7 @@ def spelled(graph: Graph) -> Graph:
 
 def exact_file(graph: Graph) -> bytes:
     exact = spelled(graph)
-    legalize_onnx(exact)
+    legalize_onnx(exact, spelled=True)
     return write_onnx(exact)
 
 

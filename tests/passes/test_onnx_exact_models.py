@@ -34,7 +34,7 @@ def shared(path: str) -> Path:
 def exact_runtime(graph: Graph) -> OrtRuntime:
     exact = graph.copy()
     spell_exactly(exact)
-    legalize_onnx(exact)
+    legalize_onnx(exact, spelled=True)
     return OrtRuntime(write_onnx(exact))
 
 

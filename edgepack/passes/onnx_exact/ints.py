@@ -129,8 +129,7 @@ class Ints:
     def _chosen(self, op: str, comparison: str, b: Ints) -> Ints:
         """Where the comparison holds self, else b: by `op`, or spelled out beyond 32 bits.
 
-        There ONNX Runtime's Min, Max and Clip of int64 compare the low words as signed numbers (on
-        x86 without AVX-512); its Less and Greater are right.
+        `passes/onnx/wide_integers.py` says why, and leaves what is within 32 bits here alone.
         """
         if self._in_32_bits() and b._in_32_bits():
             low, high = min(self.low, b.low), max(self.high, b.high)

@@ -10,6 +10,7 @@ from edgepack.ir.shapes import NHWC
 from edgepack.kernels.call import find, is_real
 from edgepack.kernels.registry import QUANTIZED
 from edgepack.passes.manager import run_pass
+from edgepack.passes.onnx.wide_integers import compare_wide_integers
 from edgepack.passes.onnx_exact import (  # noqa: F401 (they register their spellings)
     arithmetic,
     layers,
@@ -24,13 +25,13 @@ from edgepack.passes.onnx_exact.spelling import SPELLINGS
 
 
 def spell_exactly(graph: Graph) -> int:
-    """Replace quantized operators of an NHWC graph by whole numbers, in place; return how many.
+    """Replace quantized operators of an NHWC graph by whole numbers, in place; count rewrites.
 
     No quantization parameters remain but those of weights of real operators, which are left alone.
     Where ONNX Runtime computes such a graph, its integers are those of the reference executor.
     Raises Unsupported with every integer operator that has no spelling.
     """
-    return run_pass(graph, _spell)
+    return compare_wide_integers(graph) + run_pass(graph, _spell)
 
 
 def _spell(graph: Graph) -> int:

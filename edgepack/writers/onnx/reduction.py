@@ -65,13 +65,20 @@ def reduce_bools(node: Node, out: OnnxBuilder) -> None:
 def arg_reduce(node: Node, out: OnnxBuilder) -> None:
     """ArgMax and ArgMin, on stored integers: their order is that of the real numbers."""
     x, y = node.input(0), node.output
-    small = x.dtype.is_integer and x.dtype not in (*_BYTES, DType.INT32)
-    name = out.cast(out.raw(x), DType.INT32) if small else out.raw(x)
+    kind = x.dtype if x.dtype in _BYTES else _searched(x.dtype)
+    name = out.raw(x) if kind is x.dtype else out.cast(out.raw(x), kind)
     attrs: dict[str, Any] = {"axis": node.attrs["axis"], "keepdims": 0}
     if y.dtype is DType.INT64:
         out.op(node.op, [name], y.name, **attrs)
     else:
         out.cast(out.op(node.op, [name], **attrs), y.dtype, y.name)
+
+
+def _searched(dtype: DType) -> DType:
+    """The type in which runtimes search and sort all numbers of `dtype`."""
+    if not dtype.is_integer:
+        return dtype
+    return DType.INT32 if dtype.limits[1] <= DType.INT32.limits[1] else DType.INT64
 
 
 @lowers("CumSum")
@@ -97,8 +104,9 @@ def store_widened_or_emit(
 def top_k(node: Node, out: OnnxBuilder) -> None:
     """TopK along the last axis; indices become int32. Quantized: by their integers."""
     x, (values, indices) = node.input(0), node.outputs
-    wide = x.dtype.is_integer and x.dtype not in (DType.INT32, DType.INT64)
-    name = out.cast(out.raw(x), DType.INT32) if wide else out.raw(x)
+    kind = _searched(x.dtype)
+    wide = kind is not x.dtype
+    name = out.cast(out.raw(x), kind) if wide else out.raw(x)
     k = out.constant([node.attrs["k"]], name="k")
     top = values.name if not wide else out.fresh(f"{values.name}/wide")
     _, places = out.op_multi("TopK", [name, k], [top, out.fresh(f"{indices.name}/int64")])
