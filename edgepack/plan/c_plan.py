@@ -1,0 +1,58 @@
+"""The memory of the C runtime: what runs when, and where every value lies in one static arena."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgepack.ir import Graph, Node, Value
+from edgepack.plan.c_blocks import blocks_of, live_bytes
+from edgepack.plan.c_loops import LOOPS, Loops
+from edgepack.plan.c_overlap import view
+from edgepack.plan.c_place import place
+
+
+@dataclass(frozen=True, slots=True)
+class CPlan:
+    """The arena of the C runtime; all sizes and offsets in bytes.
+
+    `offsets` has every value that is not constant, graph inputs and outputs too. `scratch` has
+    (offset, bytes) of the nodes that need working memory. `live_bytes` is, for each node of
+    `order`, what must be in use while it runs; the most of it is `lower_bound_bytes`, which no
+    placement of this order can undercut.
+    """
+
+    order: tuple[Node, ...]
+    offsets: Mapping[Value, int]
+    scratch: Mapping[Node, tuple[int, int]]
+    arena_bytes: int
+    lower_bound_bytes: int
+    live_bytes: tuple[int, ...]
+
+    def is_free(self, node: Node) -> bool:
+        """Whether `node` needs no code: its outputs lie where their bytes already are."""
+        for output in node.outputs:
+            source = view(node, output)
+            if source is None or self.offsets.get(source[0]) != self.offsets[output] - source[1]:
+                return False
+        return True
+
+
+def plan_c(graph: Graph, optimize: str = "speed") -> CPlan:
+    """The plan of `graph` with the kernel variants of `optimize`: "speed", "ram" or "flash"."""
+    return _planned(graph, graph.nodes, LOOPS[optimize])
+
+
+def _planned(graph: Graph, nodes: Sequence[Node], loops: Loops) -> CPlan:
+    found = blocks_of(graph, nodes, loops)
+    live = live_bytes(found.puzzle, len(nodes) + 2)
+    bound = max(live)
+    offsets, arena = place(found.puzzle, bound)
+    return CPlan(
+        order=tuple(nodes),
+        offsets={v: offsets[block] + start for v, (block, start) in found.home.items()},
+        scratch={n: (offsets[block], size) for n, (block, size) in found.scratch.items()},
+        arena_bytes=arena,
+        lower_bound_bytes=bound,
+        live_bytes=tuple(live[1:-1]),
+    )
