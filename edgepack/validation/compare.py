@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,14 +32,6 @@ class Noise:
         if self.signal == 0:
             return None
         return math.inf if self.noise == 0 else 10 * math.log10(self.signal / self.noise)
-
-
-def sqnr_db(reference: Sequence[Array], other: Sequence[Array]) -> float | None:
-    """`Noise.sqnr_db` over all arrays."""
-    found = Noise()
-    for r, o in zip(reference, other, strict=True):
-        found.add(r, o)
-    return found.sqnr_db
 
 
 @dataclass(slots=True)

@@ -19,9 +19,9 @@ from edgepack.api.source import read_source
 from edgepack.ir import DType
 from edgepack.profiles import load_target
 from edgepack.run.litert import LiteRTRuntime
-from edgepack.validation.compare import sqnr_db
 from edgepack.validation.interface import Interface
 from tests import hard_nets
+from tests.noise import sqnr_db
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -13,9 +13,9 @@ from edgepack.quantize.options import QuantizeOptions
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.run.tflm import TflmRuntime
-from edgepack.validation.compare import sqnr_db
 from edgepack.validation.interface import Interface
 from edgepack.writers.tflite import write_tflite
+from tests.noise import sqnr_db
 
 CASES = {
     "convolutions": """

@@ -15,10 +15,10 @@ from edgepack.run.base import TensorInfo
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.run.tflm import TflmRuntime
-from edgepack.validation.compare import sqnr_db
 from edgepack.validation.interface import Interface
 from edgepack.writers.onnx import write_onnx
 from edgepack.writers.tflite import write_tflite
+from tests.noise import sqnr_db
 
 TIME, SIZE, UNITS = 12, 6, 16
 

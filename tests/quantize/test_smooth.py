@@ -10,7 +10,7 @@ from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.quantize.smooth import smooth, smoothed_values
 from edgepack.run.reference import ReferenceRuntime
-from edgepack.validation.compare import sqnr_db
+from tests.noise import sqnr_db
 
 NORM = """
     x: float32[1, 6, 16] = input()

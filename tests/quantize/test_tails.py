@@ -11,8 +11,8 @@ from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import QuantizeOptions
 from edgepack.quantize.tails import find_tails, levelled_values
 from edgepack.run.reference import ReferenceRuntime
-from edgepack.validation.compare import sqnr_db
 from edgepack.validation.interface import Interface
+from tests.noise import sqnr_db
 
 BOXES = """
     x: float32[1, 4, 4, 8] = input()

@@ -12,11 +12,12 @@ from edgepack.errors import BadData
 from edgepack.ir import Array
 from edgepack.ir.text import parse
 from edgepack.run.reference import ReferenceRuntime
-from edgepack.validation.compare import Apart, is_tied, sqnr_db
+from edgepack.validation.compare import Apart, is_tied
 from edgepack.validation.files import OpenFile
 from edgepack.validation.interface import Interface, Port
 from edgepack.validation.logits import before_softmax, ends_in_softmax
 from edgepack.validation.measure import accuracy_of, agreement_of, run_files
+from tests.noise import sqnr_db
 
 A, B = np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 2.3])
 

@@ -150,20 +150,6 @@ def glu(call: Call) -> Value:
     return call.emit("Mul", first, call.emit("Sigmoid", second))
 
 
-@reads("aten.softsign")
-def softsign(call: Call) -> Value:
-    """x / (1 + |x|)."""
-    x = call.value("self")
-    return call.emit("Div", x, call.emit("Add", call.emit("Abs", x), 1.0))
-
-
-@reads("aten.tanhshrink")
-def tanhshrink(call: Call) -> Value:
-    """x - tanh(x)."""
-    x = call.value("self")
-    return call.emit("Sub", x, call.emit("Tanh", x))
-
-
 @reads("aten.softshrink")
 def softshrink(call: Call) -> Value:
     """x without its clip to +-lambda."""
