@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from edgepack.errors import Finding, InternalError, Unsupported
 from edgepack.ir import Array, DType, Graph, Node, Value
+from edgepack.plan.c_plan import CPlan
 from edgepack.writers.c.ctext import CTYPES, braces, comment, number
+from edgepack.writers.c.variants import laid_out
 from edgepack.writers.registry import Lowerings
-
-
-class Plan(Protocol):
-    """What the writer asks of a memory plan; `edgepack.plan.c_plan.CPlan` is one."""
-
-    @property
-    def order(self) -> Sequence[Node]:
-        """The nodes in the order in which they run."""
-
-    @property
-    def offsets(self) -> Mapping[Value, int]:
-        """Bytes from the start of the arena, of inputs and of all computed values."""
-
-    @property
-    def scratch(self) -> Mapping[Node, tuple[int, int]]:
-        """(offset, bytes) of what a node needs while it runs."""
-
-    @property
-    def arena_bytes(self) -> int:
-        """Size of the arena."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +25,7 @@ class Raw:
 
 @dataclass(slots=True)
 class Step:
-    """What one node became: statements of model_run."""
+    """What one node became: statements of the run function."""
 
     node: Node
     lines: list[str] = field(default_factory=list)
@@ -52,18 +34,17 @@ class Step:
 class CBuilder:
     """One model being written.
 
-    `ep_` in the text that lowerings give stands for the prefix and is replaced at the end.
-    Without a plan nothing is placed: `scratch_bytes` then says what the nodes need.
+    `ep_` at the beginning of a word stands for the prefix in all that lowerings give.
     """
 
-    def __init__(self, graph: Graph, plan: Plan | None = None) -> None:
+    def __init__(self, graph: Graph, plan: CPlan, variant: str = "portable") -> None:
         self.graph = graph
         self.plan = plan
+        self.variant = variant
         self.kernels: set[str] = set()
         self.steps: list[Step] = []
         self.params: list[str] = []
         self.tables: dict[str, tuple[Array, str]] = {}
-        self.scratch_bytes: dict[Node, int] = {}
         self._alike: dict[tuple[str, bytes], str] = {}
         self._count = 0
 
@@ -82,12 +63,15 @@ class CBuilder:
     def struct(self, kind: str, **fields: Any) -> str:
         """`&name` of a const struct of the type `kind`, a block of the kernels."""
         self.kernels.add(kind)
-        members = ", ".join(f".{key} = {_initializer(v)}" for key, v in fields.items())
-        name = f"node{len(self.steps) - 1}"
+        name = f"ep_node{len(self.steps) - 1}"
         name += "" if not self._count else f"_{self._count}"
         self._count += 1
-        self.params.append(f"static const {kind} {name} = {{{members}}};")
+        self.params.append(f"static const {kind} {name} = {_initializer(fields)};")
         return f"&{name}"
+
+    def laid_out(self, kernel: str, rows: Array) -> Array:
+        """Weights as `kernel` wants them in this variant."""
+        return laid_out(kernel, self.variant, rows)
 
     def call(self, kernel: str, *arguments: str | int) -> None:
         """Emit a call of a kernel."""
@@ -102,34 +86,34 @@ class CBuilder:
         """A pointer to `value`: in the arena, or its table when it is a constant."""
         if value.data is not None:
             return f"&{self.table(value.data, value.name).text}[{byte // value.data.itemsize}]"
-        return "NULL" if self.plan is None else f"EP_AT({self.plan.offsets[value] + byte})"
+        return f"EP_AT({self.plan.offsets[value] + byte})"
 
-    def same_place(self, a: Value, b: Value) -> bool:
-        """Whether both begin at the same byte of the arena."""
-        if self.plan is None or a.is_const or b.is_const:
-            return False
-        return self.plan.offsets[a] == self.plan.offsets[b]
+    def distance(self, a: Value, b: Value) -> int | None:
+        """Bytes in the arena from the start of `b` to that of `a`; None for constants."""
+        if a.is_const or b.is_const:
+            return None
+        return self.plan.offsets[a] - self.plan.offsets[b]
 
-    def scratch(self, node: Node, nbytes: int) -> str:
-        """A pointer to `nbytes` of working memory, aligned to 4 or more."""
-        self.scratch_bytes[node] = nbytes
-        if self.plan is None:
-            return "NULL"
+    def scratch(self, node: Node, unit: int, most: int = 1) -> tuple[str, int]:
+        """(a pointer to working memory, how many blocks of `unit` bytes it has).
+
+        At least one and at most `most`; the plan decides. Aligned to 4 bytes.
+        """
         offset, given = self.plan.scratch.get(node, (0, 0))
-        if given < nbytes:
-            raise InternalError(f"{node.name} is given {given} B to work in and needs {nbytes}")
-        return f"EP_AT({offset})"
+        if given < unit:
+            raise InternalError(f"{node.name} is given {given} B to work in and needs {unit}")
+        return f"EP_AT({offset})", min(most, given // unit)
 
     # -- lowering ----------------------------------------------------------------------------------
 
     def lower(self) -> None:
         """Lower every node. Raises Unsupported with all that have no kernel."""
         findings = list(lowers.missing(self.graph.nodes))
-        for node in self.graph.nodes if self.plan is None else self.plan.order:
-            if node.op not in lowers.table:
-                continue
+        for node in self.plan.order:
             self.steps.append(Step(node))
             self._count = 0
+            if node.op not in lowers.table or self.plan.is_free(node):
+                continue
             try:
                 lowers.table[node.op](node, self)
             except Refused as problem:
@@ -152,9 +136,8 @@ def refuse_unless(possible: bool, reason: str) -> None:
 
 
 def all_of(node: Node, *dtypes: DType) -> bool:
-    """Whether activations in and out have one of these types."""
-    values = [v for v in (node.input(0), node.output) if v is not None]
-    return all(v.dtype in dtypes for v in values)
+    """Whether the activations in and out have one of these types."""
+    return all(v.dtype in dtypes for v in (*node.present_inputs, *node.outputs))
 
 
 def ctype(value: Value) -> str:
@@ -166,6 +149,8 @@ def ctype(value: Value) -> str:
 def _initializer(value: Any) -> str:
     if isinstance(value, Raw):
         return value.text
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f".{key} = {_initializer(v)}" for key, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return braces(value)
     return number(value)

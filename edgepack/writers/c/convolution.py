@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.ir import Node
+from edgepack.ir import Array, Node
 from edgepack.kernels.quantized_scale import zero
 from edgepack.writers.c.builder import CBuilder, lowers
-from edgepack.writers.c.weighted import weighted
+from edgepack.writers.c.weighted import matrix, weighted
+
+_WIDE = 2  # bytes of a number in scratch
 
 
 def window(node: Node) -> dict[str, Any]:
@@ -25,50 +27,85 @@ def window(node: Node) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def convolution(node: Node, groups: int) -> dict[str, Any]:
-    """The fields of ep_conv_t but for weights and quantization."""
+def filtered(node: Node) -> dict[str, Any]:
+    """`window`, and the filter's size and dilation."""
     w, attrs = node.input(1), node.attrs
     return {
         **window(node),
-        "out_c": node.output.shape[3], "groups": groups,
         "kernel_h": w.shape[1], "kernel_w": w.shape[2],
         "dilation_h": attrs["dilation"][0], "dilation_w": attrs["dilation"][1],
-        "fill": zero(node.input(0)),
     }  # fmt: skip
 
 
 @lowers("Conv2d")
 def conv2d(node: Node, out: CBuilder) -> None:
-    """Weights as they are, [out][taps]."""
-    w, groups = node.input(1), node.attrs["groups"]
+    """A dense layer on pixels where the filter is one pixel and every pixel is read."""
+    w = node.input(1)
     rows = w.const.reshape(len(w.const), -1)
-    fields = weighted(node, out, rows)
+    if is_pointwise(node):
+        dense(node, out, rows)
+    else:
+        _conv(node, out, rows, node.attrs["groups"])
+
+
+def is_pointwise(node: Node) -> bool:
+    """Whether a convolution is a dense layer on each pixel of its input."""
+    return (
+        node.input(1).shape[1:3] == (1, 1)
+        and node.attrs["stride"] == (1, 1)
+        and node.attrs["pad"] == ((0, 0), (0, 0))
+        and node.attrs["groups"] == 1
+    )
+
+
+def dense(node: Node, out: CBuilder, rows: Array) -> None:
+    """Each row of the input, of as many elements as the weights have, times the weights."""
+    depth = rows.shape[1]
+    count = node.input(0).size // depth
+    fields = matrix(node, out, rows)
+    scratch, block = out.scratch(node, depth * _WIDE, count)
+    params = out.struct("ep_dense_t", matrix=fields, rows=count, block=block)
+    out.call("ep_dense_s8", params, out.at(node.input(0)), out.at(node.output), scratch)
+
+
+def _conv(node: Node, out: CBuilder, rows: Array, groups: int) -> None:
+    fields, shape = matrix(node, out, rows), filtered(node)
+    shape["in_c"] //= groups
+    pixels = node.output.size // len(rows)
+    scratch, block = out.scratch(node, rows.shape[1] * _WIDE, pixels)
     params = out.struct(
-        "ep_conv_t",
-        weights=out.table(rows, f"{node.name}: weights"),
-        **convolution(node, groups),
-        **fields,
+        "ep_conv_t", matrix=fields, **shape, groups=groups, fill=zero(node.input(0)), block=block
     )
     kernel = "ep_conv_s8" if groups == 1 else "ep_conv_groups_s8"
-    scratch = out.scratch(node, w.shape[1] * w.shape[2] * node.input(0).shape[3])
     out.call(kernel, params, out.at(node.input(0)), out.at(node.output), scratch)
 
 
 @lowers("DepthwiseConv2d")
 def depthwise_conv2d(node: Node, out: CBuilder) -> None:
-    """Weights by channel, [out][taps]."""
-    w = node.input(1)
+    """Of one channel it is an ordinary convolution."""
+    w, x = node.input(1), node.input(0)
     rows = np.ascontiguousarray(w.const.reshape(-1, w.shape[3]).T)
-    fields = weighted(node, out, rows)
-    shape = convolution(node, node.input(0).shape[3])
+    if x.shape[3] == 1:
+        _conv(node, out, rows, 1)
+        return
+    fields, shape = weighted(node, out, rows), filtered(node)
+    scratch, lines, pitch = _band(node, out, shape)
     params = out.struct(
-        "ep_conv_t", weights=out.table(rows, f"{node.name}: weights"), **shape, **fields
-    )
-    spans = (
-        (shape[f"out_{d}"] - 1) * shape[f"stride_{d}"]
-        + (shape[f"kernel_{d}"] - 1) * shape[f"dilation_{d}"]
-        + 1
-        for d in "hw"
-    )
-    scratch = out.scratch(node, 2 * int(np.prod(list(spans))))
-    out.call("ep_depthwise_s8", params, out.at(node.input(0)), out.at(node.output), scratch)
+        "ep_depthwise_t",
+        weights=out.table(out.laid_out("ep_depthwise_s8", rows), f"{node.name}: weights"),
+        **fields, **shape, times=w.shape[3] // x.shape[3],
+        fill=zero(x), lines=lines, pitch=pitch,
+    )  # fmt: skip
+    out.call("ep_depthwise_s8", params, out.at(x), out.at(node.output), scratch)
+
+
+def _band(node: Node, out: CBuilder, shape: dict[str, Any]) -> tuple[str, int, int]:
+    """(scratch, output rows for which it holds the input of one channel, elements of a row)."""
+    left, right = node.attrs["pad"][1]
+    pitch = shape["in_w"] + left + right
+    pitch += pitch % 2
+    extent = (shape["kernel_h"] - 1) * shape["dilation_h"] + 1
+    scratch, _ = out.scratch(node, extent * pitch * _WIDE)
+    given = out.plan.scratch[node][1] // (pitch * _WIDE)
+    lines = min((given - extent) // shape["stride_h"] + 1, shape["out_h"])
+    return scratch, lines, pitch

@@ -12,18 +12,17 @@ from edgepack.errors import BadInput
 from edgepack.ir import Array, DType
 
 _LINE: Final = 98
-KEYWORDS: Final = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if "
-    "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while _Bool _Complex _Imaginary "
-    # of C++, whose sources include the header
-    "alignas alignof and and_eq asm bitand bitor bool catch char8_t char16_t char32_t class compl "
-    "concept consteval constexpr constinit const_cast co_await co_return co_yield decltype delete "
-    "dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr "
-    "operator or or_eq private protected public reinterpret_cast requires static_assert "
-    "static_cast template this thread_local throw true try typeid typename using virtual wchar_t "
-    "xor xor_eq".split()
-)
+_RESERVED: Final = """
+    auto break case char const continue default do double else enum extern float for goto if
+    inline int long register restrict return short signed sizeof static struct switch typedef
+    union unsigned void volatile while _Bool _Complex _Imaginary  alignas alignof and and_eq asm
+    bitand bitor bool catch char8_t char16_t char32_t class compl  concept consteval constexpr
+    constinit const_cast co_await co_return co_yield decltype delete  dynamic_cast explicit export
+    false friend mutable namespace new noexcept not not_eq nullptr  operator or or_eq private
+    protected public reinterpret_cast requires static_assert  static_cast template this
+    thread_local throw true try typeid typename using virtual wchar_t  xor xor_eq
+"""  # by C, and by C++, whose sources include the header
+KEYWORDS: Final = frozenset(_RESERVED.split())
 CTYPES: Final = {
     DType.FLOAT32: "float", DType.INT32: "int32_t", DType.INT16: "int16_t", DType.INT8: "int8_t",
     DType.UINT8: "uint8_t", DType.BOOL: "uint8_t", DType.INT64: "int64_t", DType.INT4: "int8_t",

@@ -1,23 +1,28 @@
 """The C sources of the kernels, cut into blocks, and what each block needs.
 
-A source is `kernels/*.c`. A line `/*@ ep_name */` begins the block of that name. What a block is
-follows from its text: a definition of a function that is not static goes to kernels.c and its
-prototype to kernels.h; everything else (types, static inline functions, macros) goes to kernels.h.
-A block needs every other block whose name occurs in it; nothing has to be declared.
+A source is `kernels/*.c`, or `kernels/FOLDER/*.c` whose blocks take the place of those with their
+names in the variants that have this folder. A line `/*@ ep_name */` begins the block of that name.
+What a block is follows from its text: a definition of a function that is not static goes to
+kernels.c and its prototype to kernels.h; everything else (types, static inline functions, macros)
+goes to kernels.h.
+A block needs every other block whose name occurs in it, comments aside; nothing is declared.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Final
 
 from edgepack.errors import InternalError
+from edgepack.writers.c.variants import VARIANTS
 
 _MARK: Final = re.compile(r"^/\*@ (\w+) \*/\n", re.MULTILINE)
+_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _WORD: Final = re.compile(r"\bep_\w+")
 _FUNCTION: Final = re.compile(r"^(?!static|typedef|#)\w[^;{}#]*\)\n\{", re.MULTILINE)
 
@@ -38,41 +43,55 @@ class Block:
 
 
 @cache
-def blocks() -> dict[str, Block]:
-    """Every block by name, in the order in which they may stand in a file."""
-    texts: dict[str, str] = {}
+def blocks(variant: str) -> dict[str, Block]:
+    """Every block by name, as `variant` has it."""
     folder = resources.files("edgepack.writers.c") / "kernels"
+    texts = _texts(folder)
+    for overlay in VARIANTS[variant]:
+        if (folder / overlay).is_dir():
+            texts |= _texts(folder / overlay)
+    return {name: Block(name, text, _mentioned(name, text, texts)) for name, text in texts.items()}
+
+
+def _texts(folder: Traversable) -> dict[str, str]:
+    texts: dict[str, str] = {}
     for source in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if not source.name.endswith(".c"):
             continue
         parts = _MARK.split(source.read_text(encoding="utf-8"))
         for name, text in zip(parts[1::2], parts[2::2], strict=True):
             if name in texts:
-                raise InternalError(f"there are two kernel blocks {name}")
+                raise InternalError(f"{folder} has two kernel blocks {name}")
             texts[name] = text.strip() + "\n"
-    return {
-        name: Block(name, text, tuple(w for w in dict.fromkeys(_WORD.findall(text)) if w in texts))
-        for name, text in texts.items()
-    }
+    return texts
 
 
-def needed(names: Iterable[str]) -> list[Block]:
+def _mentioned(name: str, text: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    words = dict.fromkeys(_WORD.findall(_COMMENT.sub("", text)))
+    return tuple(word for word in words if word in texts and word != name)
+
+
+def needed(names: Iterable[str], variant: str = "portable") -> list[Block]:
     """The blocks `names` and all that they need, each after what it needs."""
-    table, chosen = blocks(), dict[str, Block]()
-    stack = sorted(set(names))
-    while stack:
-        name = stack.pop()
+    table, done = blocks(variant), dict[str, Block]()
+
+    def take(name: str) -> None:
+        if name in done:
+            return
         if name not in table:
             raise InternalError(f"there is no kernel {name}")
-        if name not in chosen:
-            chosen[name] = table[name]
-            stack += table[name].needs
-    return [block for name, block in table.items() if name in chosen]
+        for need in table[name].needs:
+            take(need)
+        done[name] = table[name]
+
+    for name in sorted(names):
+        take(name)
+    return list(done.values())
 
 
-def kernel_files(names: Iterable[str]) -> tuple[str, str]:
+def kernel_files(names: Iterable[str], variant: str) -> tuple[str, str]:
     """(declarations for kernels.h, definitions for kernels.c) of these kernels."""
-    chosen = needed(names)
+    chosen = needed(names, variant)
     header = [block.prototype or block.text for block in chosen]
     source = [block.text for block in chosen if block.prototype]
     return "\n".join(header), "\n".join(source)

@@ -1,7 +1,7 @@
 """What convolutions and dense layers with integer weights share: folded biases, scales, bounds.
 
-The sum over k of (x_k - zero_x) * w_k + bias is computed as sum x_k * w_k + (bias - zero_x * sum w),
-the second part at export. Padding therefore holds zero_x.
+The sum over k of (x_k - zero_x) * w_k + bias is computed as the sum of x_k * w_k, plus what is
+known at export: bias - zero_x * sum w. Padding therefore holds zero_x.
 """
 
 from __future__ import annotations
@@ -17,8 +17,18 @@ from edgepack.kernels.quantized_scale import limits, params, zero
 from edgepack.writers.c.builder import CBuilder, Raw, refuse_unless
 
 
+def matrix(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
+    """An ep_matrix_t; `rows` are int8 [out, depth], laid out for the variant of ep_matrix_s8."""
+    return {
+        "weights": out.table(out.laid_out("ep_matrix_s8", rows), f"{node.name}: weights"),
+        "depth": rows.shape[1],
+        "out": len(rows) // node.attrs.get("groups", 1),
+        **weighted(node, out, rows),
+    }
+
+
 def weighted(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
-    """Fields that all structs of weighted layers have; `rows` are int8 [out, taps].
+    """What makes a result of a sum: bias, scales, limits; `rows` are int8 [out, depth].
 
     Raises Refused where sums could leave 32 bits.
     """
