@@ -240,6 +240,14 @@ def export(
         float | None,
         typer.Option(help="remove channels until this share of the MACs is gone, 0 to 1"),
     ] = None,
+    factorize: Annotated[
+        float | None,
+        typer.Option(help="split layers in two until this share of the weights is gone, 0 to 1"),
+    ] = None,
+    cluster: Annotated[
+        int | None,
+        typer.Option(help="few values for weights: 1 to 7 bits of index (TFLite Micro unpacks)"),
+    ] = None,
     compress: Annotated[
         list[str] | None,
         typer.Option(help="a step such as prune,ratio=0.3,criterion=l1; may be repeated"),
@@ -266,7 +274,8 @@ def export(
             range_method=range_method, effort=effort, layer=layer, max_flash=max_flash,
             min_sqnr=min_sqnr, io=io, input_layout=input_layout, preprocess=preprocess,
             eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
-            onnx_exact=onnx_exact, prune=prune, compress=compress, recipe=recipe,
+            onnx_exact=onnx_exact, prune=prune, factorize=factorize, cluster=cluster,
+            compress=compress, recipe=recipe,
             input_shape=input_shape, weights=weights, trust=trust, seed=seed, threads=threads,
         )  # fmt: skip
     _finish(report, as_json, quiet, out)

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 import numpy as np
 
+import edgepack.calibrate.pruning  # noqa: F401  # techniques enter themselves in the table
 from edgepack.api.assess import compute_of
 from edgepack.api.integer import DEFAULT_SPAN, made_up_inputs
 from edgepack.api.lower import is_quantized
 from edgepack.api.lowered import calibration_samples, tflite_file
 from edgepack.api.options import ExportOptions
+from edgepack.calibrate import clustering  # noqa: F401 (importing registers)
+from edgepack.compress import packing  # noqa: F401 (importing registers)
 from edgepack.compress.frame import TECHNIQUES, Context, Outcome, Stage, Step
 from edgepack.data import load_samples
 from edgepack.devices import Target
@@ -34,14 +37,21 @@ _SAMPLES: Final = 16  # on which a stage's outputs are compared with the source'
 
 
 def steps_of(options: ExportOptions) -> tuple[Step, ...]:
-    """The steps asked for, with their settings read; `--prune` comes before those of a recipe.
+    """The steps asked for, with their settings read; options come before those of a recipe.
 
     Raises BadInput for a technique or a setting that there is not.
     """
-    asked = list(options.steps())
-    if options.prune is not None:
-        asked.insert(0, {"technique": "prune", "ratio": options.prune})
-    return tuple(_step(dict(entry)) for entry in asked)
+    given: dict[str, dict[str, float | int | None]] = {
+        "prune": {"ratio": options.prune},
+        "factorize": {"ratio": options.factorize},
+        "cluster": {"bits": options.cluster},
+    }
+    asked = [
+        {"technique": name, **settings}
+        for name, settings in given.items()
+        if None not in settings.values()
+    ]
+    return tuple(_step(dict(entry)) for entry in (*asked, *options.steps()))
 
 
 def _step(entry: dict[str, Any]) -> Step:
@@ -143,8 +153,8 @@ class Meter:
         return legal, tflite_file(legal)
 
     def _open(self, graph: Graph) -> OpenFile:
-        legal, file = self._file(graph)
-        runtime = LiteRTRuntime(file, threads=self._options.threads)
+        legal = graph if is_quantized(graph) else legalized(graph)
+        runtime = LiteRTRuntime(tflite_file(legal, packed=False), threads=self._options.threads)
         return OpenFile("tflite", runtime, Interface.of(legal))
 
     def _outputs(self, opened: OpenFile) -> list[Array]:

@@ -70,7 +70,7 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     graph, record = compressed(source, profile, wanted, steps)
     lowered = lower(graph, profile, wanted)
     written, stored = compressed(lowered.graph, profile, wanted, steps, "stored")
-    lowered = frugally_ordered(dataclasses.replace(lowered, graph=written), profile)
+    lowered = frugally_ordered(with_stored(lowered, written), profile)
     if graph is not source:
         lowered = dataclasses.replace(lowered, original=legalized(source))
     if wanted.onnx_exact and not is_quantized(lowered.portable):
@@ -100,6 +100,13 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
         for name, text in _overlays(report, lowered, files).items():
             (folder / name).write_text(text, encoding="utf-8")
     return report
+
+
+def with_stored(lowered: Lowered, written: Graph) -> Lowered:
+    """`lowered` with weights changed as they are stored: ONNX files have the same integers."""
+    if written is lowered.graph:
+        return lowered
+    return dataclasses.replace(lowered, graph=written, portable=written.copy())
 
 
 def _overlays(report: Report, lowered: Lowered, files: Mapping[str, bytes]) -> dict[str, str]:

@@ -54,11 +54,14 @@ class Lowered:
         return Interface.of(self.graph, self.onnx)
 
 
-def tflite_file(graph: Graph) -> bytes:
-    """The TFLite file of a lowered graph; `graph` is not changed."""
+def tflite_file(graph: Graph, *, packed: bool = True) -> bytes:
+    """The TFLite file of a lowered graph; `graph` is not changed.
+
+    Without `packed` no constant is stored in a form that only TensorFlow Lite Micro unpacks.
+    """
     final = graph.copy()
     run_pass(final, flatten_into_dense)  # here and not before: ONNX takes the graph without it
-    return write_tflite(final, f"edgepack {edgepack.__version__}")
+    return write_tflite(final, f"edgepack {edgepack.__version__}", packed=packed)
 
 
 def io_of(graph: Graph) -> str:

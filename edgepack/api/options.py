@@ -62,6 +62,8 @@ class ExportOptions:
     allow_misfit: bool = False
     onnx_exact: bool = False
     prune: float | None = None
+    factorize: float | None = None
+    cluster: int | None = None
     compress: StepsLike = None
     recipe: str | Path | None = None
     weights: str | Path | None = None
@@ -82,6 +84,12 @@ class ExportOptions:
         _share("max_drop", self.max_drop)
         if self.prune is not None and not 0 <= self.prune < 1:
             raise BadInput(f"--prune is the share of MACs to remove, 0 to 1, not {self.prune:g}")
+        if self.factorize is not None and not 0 <= self.factorize < 1:
+            raise BadInput(
+                f"--factorize is the share of weights to remove, 0 to 1, not {self.factorize:g}"
+            )
+        if self.cluster is not None and not 1 <= self.cluster <= 7:
+            raise BadInput(f"--cluster takes 1 to 7 bits of index, not {self.cluster}")
         self.span()
         self.steps()
         self._refuse_layers()

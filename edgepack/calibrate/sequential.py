@@ -15,10 +15,17 @@ The float graph and the integer one run side by side, node by node. At each laye
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
 
 import numpy as np
 
+from edgepack.calibrate.biases import (
+    correct_means,
+    encoded,
+    is_integer_layer,
+    row_products,
+    sample_means,
+    set_bias,
+)
 from edgepack.calibrate.patches import (
     PATCHED_OPS,
     Moments,
@@ -30,12 +37,7 @@ from edgepack.calibrate.patches import (
 from edgepack.calibrate.stepper import Stepper
 from edgepack.ir import Array, DType, Graph, Node, QuantParams, row
 from edgepack.progress import advance
-from edgepack.quantize.gptq import Float, best_target, clipped_scale, round_columns
-from edgepack.quantize.weights import bias_params
-
-_ROUNDS: Final = 2
-_LEAST_FREE: Final = 0.02  # share of outputs that a bias must move for it to be worth moving
-_LARGEST_MOVE: Final = 4.0  # steps of the output, each round
+from edgepack.quantize.gptq import best_target, clipped_scale, round_columns
 
 
 def refine(
@@ -81,14 +83,14 @@ class _Walk:
         self._graph = graph
         self._layers = {n.name for n in real.nodes if row(n.op).quant.weight is not None}
         self._one = Stepper(real, samples, threads=threads)
-        encoded = [_encoded(graph, sample) for sample in samples]
-        self._two = Stepper(graph, encoded, threads=threads)
+        fed = [encoded(graph, sample) for sample in samples]
+        self._two = Stepper(graph, fed, threads=threads)
         self._rng = np.random.default_rng(seed)
 
     def step(self, rounding: bool, means: bool) -> None:
         """Take the next node of the integer graph, changed if it is a layer."""
         node = self._two.node
-        if node is None or node.name not in self._layers or not _is_integer_layer(node):
+        if node is None or node.name not in self._layers or not is_integer_layer(node):
             self._two.step([] if self.blind else None)
             return
         real = self._one.advance_to(node.name)
@@ -97,7 +99,8 @@ class _Walk:
         outputs = self._one.outputs()
         self._one.step(outputs)
         if means:
-            self._two.step(self._correct(node, _means([_held(node, r[0]) for r in outputs])))
+            wanted = sample_means([_held(node, r[0]) for r in outputs])
+            self._two.step(correct_means(self._graph, self._two, node, wanted))
         else:
             self._two.step([] if self.blind else None)
         self.changed += 1
@@ -119,14 +122,14 @@ class _Walk:
             params = QuantParams.per_channel(scale.reshape(-1), params.axis)
         narrow = stored.dtype is DType.INT4
         rounded = round_columns(best_target(w, gram, cross) if narrow else w, gram, scale, top)
-        shift = _product(rounded * scale[:, :, None], q_mean) - _product(w, x_mean)
+        shift = row_products(rounded * scale[:, :, None], q_mean) - row_products(w, x_mean)
         own = real.optional(2)
         bias = (0.0 if own is None else own.const) - shift
         data = ungrouped_weights(real, rounded, stored.shape).astype(stored.const.dtype)
         twin = self._graph.constant(data, stored.name, params)
         twin.dtype = stored.dtype
         node.set_input(1, twin)
-        self._set_bias(node, bias, params)
+        set_bias(self._graph, node, bias, params)
 
     def _moments(self, node: Node, real: Node) -> Moments:
         """Of the layer's inputs; the real ones stand for the quantized ones with 8-bit weights."""
@@ -143,52 +146,6 @@ class _Walk:
             moments.add(patches(real, x, places), found)
         return moments
 
-    def _set_bias(self, node: Node, bias: Float, weights: QuantParams) -> None:
-        quant, old = node.input(0).quant, node.optional(2)
-        assert quant is not None  # of an integer layer
-        params = bias_params(float(quant.scale[0]), weights)
-        wide = old.dtype if old is not None else _wide(node)
-        name = node.name if old is None else old.name
-        node.set_input(2, self._graph.constant(params.quantize(bias, wide), name, params))
-
-    def _correct(self, node: Node, wanted: Float) -> list[list[Array]]:
-        """Move the bias until the mean outputs are as `wanted` [samples, channels].
-
-        Returns the outputs after that.
-        """
-        quant = node.output.quant
-        assert quant is not None  # of an integer layer
-        scale, zero = float(quant.scale[0]), int(quant.zero_point[0])
-        outputs = self._two.outputs()
-        for _ in range(_ROUNDS):
-            weights = node.input(1).quant
-            assert weights is not None
-            stored = [r[0].reshape(-1, r[0].shape[-1]) for r in outputs]
-            free = _free(node, stored)
-            off = _sure(wanted / scale - (_means(stored) - zero))
-            move = np.where(free > _LEAST_FREE, off / np.maximum(free, _LEAST_FREE), 0.0)
-            bias = node.optional(2)
-            start = 0.0 if bias is None else bias.real.astype(np.float64)
-            shift = np.clip(move, -_LARGEST_MOVE, _LARGEST_MOVE) * scale
-            self._set_bias(node, np.asarray(start + shift, np.float64), weights)
-            outputs = self._two.outputs()
-        return outputs
-
-
-def _encoded(graph: Graph, sample: Sequence[Array]) -> list[Array]:
-    return [
-        array if value.quant is None else value.quant.quantize(array, value.dtype)
-        for value, array in zip(graph.inputs, sample, strict=True)
-    ]
-
-
-def _is_integer_layer(node: Node) -> bool:
-    """Whether it has integer weights and outputs, and a bias for each channel or none."""
-    if row(node.op).quant.weight != 1 or row(node.op).quant.bias != 2:
-        return False
-    bias, quants = node.optional(2), (node.input(0).quant, node.input(1).quant, node.output.quant)
-    return all(quants) and (bias is None or bias.shape == node.output.shape[-1:])
-
 
 def _channels(node: Node) -> int:
     """How many channels of its input a layer's group of weights reads."""
@@ -199,45 +156,9 @@ def _has_narrow(graph: Graph) -> bool:
     return any(value.dtype is DType.INT4 for value in graph.constants())
 
 
-def _wide(node: Node) -> DType:
-    return DType.INT64 if node.input(0).dtype is DType.INT16 else DType.INT32
-
-
-def _product(w: Float, mean: Float) -> Float:
-    product: Float = np.matmul(w, mean[:, :, None]).reshape(-1)
-    return product
-
-
-def _means(arrays: Sequence[Array]) -> Float:
-    """Of each channel (the last dimension) in each sample, [samples, channels]."""
-    return np.stack([a.reshape(-1, a.shape[-1]).mean(axis=0, dtype=np.float64) for a in arrays])
-
-
 def _held(node: Node, real: Array) -> Array:
     """Real outputs as far as the integers of `node` reach: no bias brings back what they clip."""
     quant = node.output.quant
     assert quant is not None  # of an integer layer
     low, high = quant.dequantize(np.array(node.output.dtype.limits))
     return np.clip(real, low, high)
-
-
-def _sure(differences: Float) -> Float:
-    """The mean of [samples, channels] over samples, drawn to zero as far as it may be chance.
-
-    By the positive-part rule of James and Stein 1961: a few samples do not tell a mean exactly.
-    """
-    mean: Float = differences.mean(axis=0)
-    if len(differences) < 2:
-        return np.zeros_like(mean)
-    chance = differences.var(axis=0, ddof=1) / len(differences)
-    share: Float = np.clip(1 - chance / np.maximum(np.square(mean), 1e-12), 0, 1)
-    return mean * share
-
-
-def _free(node: Node, stored: Sequence[Array]) -> Float:
-    """The share of each channel's outputs that do not saturate: only those does a bias move."""
-    low, high = node.output.dtype.limits
-    if node.attrs["activation"] != "none":
-        low, high = min(int(a.min()) for a in stored), max(int(a.max()) for a in stored)
-    share: Float = np.mean([((a > low) & (a < high)).mean(axis=0) for a in stored], axis=0)
-    return share

@@ -53,16 +53,25 @@ def clipped_scale(w: Float, gram: Float, scale: Float, top: int) -> Float:
     return best
 
 
-def round_columns(w: Float, gram: Float, scale: Float, top: int) -> Float:
+def round_columns(
+    w: Float,
+    gram: Float,
+    scale: Float,
+    top: int,
+    levels: Float | None = None,
+    zeros: npt.NDArray[np.bool_] | None = None,
+) -> Float:
     """Integers in [-top, top] for `w` [groups, rows, n] with `scale` [groups, rows].
 
-    `gram` [groups, n, n] has the second moments of the inputs.
+    `gram` [groups, n, n] has the second moments of the inputs. With `levels`, ascending [entries]
+    or [groups, rows, entries], only these are taken; elements of `zeros` (as w) stay zero.
     """
     order = np.argsort(-np.diagonal(gram, axis1=1, axis2=2), axis=1, kind="stable")
     work = np.take_along_axis(w, order[:, None, :], axis=2)
     moments = np.take_along_axis(gram, order[:, :, None], axis=1)
     moments = np.take_along_axis(moments, order[:, None, :], axis=2)
     factor = _inverse_factor(_damped(moments))
+    pruned = None if zeros is None else np.take_along_axis(zeros, order[:, None, :], axis=2)
     rounded = np.empty_like(work)
     n = work.shape[-1]
     for start in range(0, n, _BLOCK):
@@ -70,13 +79,32 @@ def round_columns(w: Float, gram: Float, scale: Float, top: int) -> Float:
         errors = np.empty((*work.shape[:2], end - start))
         for j in range(start, end):
             column = work[:, :, j]
-            rounded[:, :, j] = np.clip(np.rint(column / scale), -top, top)
+            rounded[:, :, j] = _nearest(column / scale, top, levels)
+            if pruned is not None:
+                rounded[:, :, j][pruned[:, :, j]] = 0
             error = (column - rounded[:, :, j] * scale) / factor[:, None, j, j]
             work[:, :, j:end] -= error[:, :, None] * factor[:, None, j, j:end]
             errors[:, :, j - start] = error
         work[:, :, end:] -= errors @ factor[:, start:end, end:]
     back = np.argsort(order, axis=1, kind="stable")
     return np.take_along_axis(rounded, back[:, None, :], axis=2)
+
+
+def _nearest(x: Float, top: int, levels: Float | None) -> Float:
+    if levels is None:
+        return np.clip(np.rint(x), -top, top)
+    return nearest_level(x, levels)
+
+
+def nearest_level(x: Float, levels: Float) -> Float:
+    """The level nearest to each x [groups, rows, …]; `levels` as in `round_columns`."""
+    if levels.ndim == 1:
+        found: Float = levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, x)]
+        return found
+    spread = levels.reshape(*levels.shape[:2], *[1] * (x.ndim - 2), -1)
+    best = np.abs(x[..., None] - spread).argmin(axis=-1)
+    return np.take_along_axis(np.broadcast_to(spread, (*x.shape, spread.shape[-1])),
+                              best[..., None], axis=-1)[..., 0]  # fmt: skip
 
 
 def _damped(gram: Float) -> Float:

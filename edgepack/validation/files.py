@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgepack.errors import EdgepackError, MissingDependency
-from edgepack.ir import Array
+from edgepack.ir import Array, DType
 from edgepack.report import Latency
-from edgepack.run.base import Runtime
+from edgepack.run.base import Runtime, TensorInfo
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.tflm import TflmRuntime
+from edgepack.schema import decode
 from edgepack.validation.interface import Interface, Side
 
 _WARM_UP = 3
@@ -79,7 +80,11 @@ def open_files(
     Raises BadModel when LiteRT or ONNX Runtime refuses a file of ours.
     """
     opened, notes = [], []
-    if "tflite" in files:
+    if "tflite" in files and decode.OPERATOR.encode() in files["tflite"]:
+        found, note = _open_packed(files["tflite"], interface)
+        opened.extend(found)
+        notes.append(note)
+    elif "tflite" in files:
         litert = LiteRTRuntime(files["tflite"], threads=threads)
         opened.append(OpenFile("tflite", litert, interface))
         if micro:
@@ -94,3 +99,18 @@ def open_files(
         runtime = OrtRuntime(files["onnx"], threads=threads)
         opened.append(OpenFile("onnx", runtime, interface))
     return opened, notes
+
+
+def _open_packed(data: bytes, interface: Interface) -> tuple[list[OpenFile], str]:
+    """A file with packed constants, which only TensorFlow Lite Micro takes, and what to say."""
+    inputs, outputs = (
+        [TensorInfo(p.name, p.shape_on("graph"), DType(p.storage or p.dtype)) for p in ports]
+        for ports in (interface.inputs, interface.outputs)
+    )
+    why = "LiteRT: it does not unpack weights as TensorFlow Lite Micro does"
+    try:
+        runtime = TflmRuntime(data, inputs, outputs)
+    except EdgepackError as problem:
+        reason = problem.hint if isinstance(problem, MissingDependency) else problem.message
+        return [], f"{NOT_RUN} {why}, and not in that either: {reason}"
+    return [OpenFile(MICRO, runtime, interface)], f"{NOT_RUN} {why}"

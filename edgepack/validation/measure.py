@@ -11,7 +11,7 @@ from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
 from edgepack.validation.bundle import DeviceSamples
 from edgepack.validation.compare import Apart, Noise, class_of, is_tied, share
-from edgepack.validation.files import OpenFile
+from edgepack.validation.files import MICRO, OpenFile
 
 Sample = Mapping[str, Array]
 
@@ -74,13 +74,16 @@ def run_files(
     Memory does not grow with the number of samples; those that the device gets go to `kept`.
     """
     outcome = Outcome.of(files, reference)
+    keys = [file.key for file in files]
+    # TensorFlow Lite Micro runs the same file, and alone where it has packed weights
+    kept_as = {key: "tflite" if key == MICRO and "tflite" not in keys else key for key in keys}
     for index, (sample, label) in enumerate(samples):
         outputs = {}
         for file in files:
             fed, given = file.run(sample)
             outputs[file.key] = file.real(given)[0]
             if kept is not None:
-                kept.take(index, file.key, fed, given)
+                kept.take(index, kept_as[file.key], fed, given)
         real = None if reference is None else reference.real(reference.run(sample)[1])[0]
         outcome.add(outputs, real, label)
     return outcome

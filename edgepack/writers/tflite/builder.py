@@ -21,11 +21,15 @@ _ENDS_BYTES: Final = 64  # of each end of a buffer that is looked at before comp
 
 
 class TFLiteBuilder:
-    """One model being written: `emit` adds an operator, `finish` returns the file."""
+    """One model being written: `emit` adds an operator, `finish` returns the file.
 
-    def __init__(self, graph: Graph) -> None:
+    With `packed`, constants that have such a form are stored in it.
+    """
+
+    def __init__(self, graph: Graph, *, packed: bool = False) -> None:
         self._s = fmt.schema()
         self._graph = graph
+        self._packed = packed
         self._tensors: list[Any] = []
         self._index: dict[Value, int] = {}
         self._buffers: list[Array | None] = [None]  # buffer 0 is the empty one, by the format
@@ -101,7 +105,7 @@ class TFLiteBuilder:
         of its own for that), so each reader has one. Tensors that nobody asks for have no names.
         """
         packed = list(dict.fromkeys(v for v in read if v is not None and v.packed is not None))
-        if not packed:
+        if not packed or not self._packed:
             return read
         made = {v: Value(v.name, v.shape, v.dtype, v.quant) for v in packed}
         parts = [self._part(data) for v in packed if v.packed for data in _both(v.packed)]

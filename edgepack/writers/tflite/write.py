@@ -14,12 +14,13 @@ from edgepack.writers.tflite import (  # noqa: F401  (importing registers)
 from edgepack.writers.tflite.builder import TFLiteBuilder, lowers
 
 
-def write_tflite(graph: Graph, description: str = "edgepack") -> bytes:
+def write_tflite(graph: Graph, description: str = "edgepack", *, packed: bool = False) -> bytes:
     """The file for a graph that `edgepack.passes.legalize_tflite` has prepared.
 
-    Deterministic: equal graphs give equal bytes. Raises Unsupported with every node that has no
+    With `packed`, constants that have a form which TensorFlow Lite Micro unpacks are stored in it:
+    no other runtime takes such a file. Deterministic: equal graphs give equal bytes. Raises Unsupported with every node that has no
     TFLite operator.
     """
-    out = TFLiteBuilder(graph)
+    out = TFLiteBuilder(graph, packed=packed)
     lowers.apply(graph, out)
     return out.finish(description)
