@@ -81,7 +81,7 @@ class Emitter:
         inputs = self._values(operands)
         if "layout" in row(op).attrs:
             attrs.setdefault("layout", self.layout)
-        folded = self._folded(op, inputs, attrs) if _is_known(op, inputs) else None
+        folded = self._folded(op, inputs, attrs) if _computes(op, inputs) else None
         if folded is not None:
             return folded
         outputs = self.graph.add_multi(op, inputs, attrs, name=f"{self.stem}/{op.lower()}")
@@ -220,6 +220,13 @@ class Emitter:
         """A reduction over axes, counted from either end, which are kept as 1."""
         return self.emit(op, x, axes=tuple(sorted(a % x.rank for a in axes)), keepdims=keepdims)
 
+    def product(self, a: Value, b: Value, *, adj_b: bool = False) -> Value:
+        """a @ b, or a @ b', of (stacks of) matrices; by a known matrix: a dense layer."""
+        if b.rank == 2 and is_known(b) and not a.is_const:
+            weights = b if adj_b else self.transpose(b, (1, 0))  # [out, in]
+            return self.emit("FullyConnected", a, weights)
+        return self.emit("MatMul", a, b, adj_b=adj_b)
+
     def total(self, op: str, values: Sequence[Value]) -> Value:
         """All values joined by a binary operator."""
         result = values[0]
@@ -236,7 +243,12 @@ def stored_constant(x: Value) -> Value | None:
     return maker.input(0)
 
 
-def _is_known(op: str, inputs: Sequence[Value | None]) -> bool:
+def is_known(x: Value) -> bool:
+    """Whether `x` is a constant or the dequantized form of one."""
+    return x.is_const or stored_constant(x) is not None
+
+
+def _computes(op: str, inputs: Sequence[Value | None]) -> bool:
     if op in ("Quantize", "Dequantize"):  # a quantized constant keeps its integers
         return False
     return all(v is None or (v.is_const and v.quant is None) for v in inputs)

@@ -8,6 +8,7 @@ from typing import Final
 
 from edgepack.ir import Value
 from edgepack.readers.emitter import Emitter
+from edgepack.readers.spelled_out import elu, scaled, softplus, softsign
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,13 @@ def _plain(op: str) -> Apply:
     return lambda b, x, alpha, beta: b.emit(op, x)
 
 
-def _scaled(b: Emitter, x: Value, factor: float) -> Value:
-    return x if factor == 1 else b.emit("Mul", x, factor)
-
-
 def _shifted(b: Emitter, x: Value, offset: float) -> Value:
     return x if offset == 0 else b.emit("Add", x, offset)
 
 
 def _affine(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """alpha * x + beta."""
-    return _shifted(b, _scaled(b, x, alpha), beta)
+    return _shifted(b, scaled(b, x, alpha), beta)
 
 
 def _leaky_relu(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
@@ -60,29 +57,12 @@ def _thresholded_relu(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
 
 def _scaled_tanh(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """alpha * tanh(beta * x)."""
-    return _scaled(b, b.emit("Tanh", _scaled(b, x, beta)), alpha)
+    return scaled(b, b.emit("Tanh", scaled(b, x, beta)), alpha)
 
 
 def _hard_sigmoid(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
     """alpha * x + beta, kept in 0..1."""
     return b.emit("Clip", _affine(b, x, alpha, beta), min=0.0, max=1.0)
-
-
-def _elu(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
-    """alpha * (exp(x) - 1) where negative."""
-    y = b.emit("Elu", x)
-    return y if alpha == 1 else b.emit("LeakyRelu", y, alpha=alpha)
-
-
-def _softsign(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
-    """X / (1 + |x|)."""
-    return b.emit("Div", x, _shifted(b, b.emit("Abs", x), 1.0))
-
-
-def _softplus(b: Emitter, x: Value, alpha: float, beta: float) -> Value:
-    """log(1 + exp(x)), written so that exp never overflows."""
-    small = b.emit("Exp", b.emit("Neg", b.emit("Abs", x)))
-    return b.emit("Add", b.emit("Relu", x), b.emit("Log", _shifted(b, small, 1.0)))
 
 
 ACTIVATIONS: Final[Mapping[str, Apply]] = {
@@ -94,7 +74,7 @@ ACTIVATIONS: Final[Mapping[str, Apply]] = {
     "ThresholdedRelu": _thresholded_relu,
     "ScaledTanh": _scaled_tanh,
     "HardSigmoid": _hard_sigmoid,
-    "Elu": _elu,
-    "Softsign": _softsign,
-    "Softplus": _softplus,
+    "Elu": lambda b, x, alpha, beta: elu(b, x, alpha),
+    "Softsign": lambda b, x, alpha, beta: softsign(b, x),
+    "Softplus": lambda b, x, alpha, beta: softplus(b, x),
 }

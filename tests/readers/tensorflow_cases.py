@@ -169,6 +169,8 @@ CASES: dict[str, Make] = {
     "einsum": f(
         lambda x, y: tf.einsum("bij,bkj->bik", x, y) + tf.einsum("...ij->...i", x)[..., None],
         SEQUENCE, SEQUENCE),
+    "einsum diagonal": f(
+        lambda x: tf.einsum("bii->bi", tf.matmul(x, x, transpose_b=True)), SEQUENCE),
     "einsum dense": layer(
         lambda: layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 4), bias_axes="de"),
         SEQUENCE),

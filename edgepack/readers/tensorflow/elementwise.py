@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgepack.ir import DType, Value
+from edgepack.readers import spelled_out
 from edgepack.readers.emitter import Refused
+from edgepack.readers.spelled_out import SELU_ALPHA, SELU_SCALE
 from edgepack.readers.tensorflow.call import DTYPES, Call, Const, Item, dtype_name
 from edgepack.readers.tensorflow.registry import READS, reads
 
@@ -85,29 +87,20 @@ def leaky_relu(call: Call) -> Value:
 
 @reads("Selu")
 def selu(call: Call) -> Value:
-    """scale * (relu(x) + alpha * (exp(min(x, 0)) - 1))."""
-    x, alpha, scale = call.value(0), 1.6732632423543772, 1.0507009873554805
-    negative = call.emit("Exp", call.emit("Minimum", x, 0.0))
-    negative = call.emit("Sub", negative, 1.0)
-    negative = call.emit("Mul", negative, alpha * scale)
-    positive = call.emit("Mul", call.emit("Relu", x), scale)
-    return call.emit("Add", positive, negative)
+    """scale * elu(x, alpha)."""
+    return spelled_out.elu(call, call.value(0), SELU_ALPHA, SELU_SCALE)
 
 
 @reads("Softplus")
 def softplus(call: Call) -> Value:
-    """relu(x) + log(1 + e^-|x|), which cannot overflow."""
-    x = call.value(0)
-    small = call.emit("Exp", call.emit("Neg", call.emit("Abs", x)))
-    small = call.emit("Log", call.emit("Add", small, 1.0))
-    return call.emit("Add", call.emit("Relu", x), small)
+    """log(1 + e^x)."""
+    return spelled_out.softplus(call, call.value(0))
 
 
 @reads("Softsign")
 def softsign(call: Call) -> Value:
     """x / (1 + |x|)."""
-    x = call.value(0)
-    return call.emit("Div", x, call.emit("Add", call.emit("Abs", x), 1.0))
+    return spelled_out.softsign(call, call.value(0))
 
 
 @reads("Softmax", "LogSoftmax")
@@ -121,11 +114,7 @@ def clip(call: Call) -> Value:
     """A clip to constant or computed limits."""
     x, low, high = call.value(0), call.item(1), call.item(2)
     if isinstance(low, Const) and isinstance(high, Const) and low.array.size * high.array.size == 1:
-        limits = float(low.array.item()), float(high.array.item())
-        if limits == (0.0, 6.0):
-            return call.emit("Relu6", x)
-        if x.dtype.is_float:
-            return call.emit("Clip", x, min=limits[0], max=limits[1])
+        return spelled_out.clip(call, x, low.array.item(), high.array.item())
     return call.emit("Minimum", call.emit("Maximum", x, call.value(1)), call.value(2))
 
 

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import math
 
-from edgepack.ir import DType, Value
+from edgepack.ir import Value
+from edgepack.readers import spelled_out
 from edgepack.readers.emitter import Refused
+from edgepack.readers.spelled_out import SELU_ALPHA, SELU_SCALE
 from edgepack.readers.torch.call import Call
 from edgepack.readers.torch.registry import reads
-
-_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-_CLIPS = {(0.0, 6.0): "Relu6", (-1.0, 1.0): "ReluN1To1", (0.0, math.inf): "Relu"}
-
-
-def clip(call: Call, x: Value, low: float, high: float) -> Value:
-    """min(max(x, low), high) by the operator made for these limits."""
-    if (low, high) in _CLIPS and x.dtype is DType.FLOAT32:
-        return call.emit(_CLIPS[low, high], x)
-    if x.dtype is DType.FLOAT32:
-        return call.emit("Clip", x, min=low, max=high)
-    if low > -math.inf:
-        x = call.emit("Maximum", x, int(low))
-    return call.emit("Minimum", x, int(high)) if high < math.inf else x
 
 
 @reads("aten.relu6")
@@ -40,7 +28,8 @@ def clamp(call: Call) -> Value:
         for op, limit in (("Maximum", low), ("Minimum", high)):
             x = x if limit is None else call.emit(op, x, call.as_value(limit, call.dtype))
         return x
-    return clip(call, x, -math.inf if low is None else low, math.inf if high is None else high)
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    return spelled_out.clip(call, x, low, high)
 
 
 @reads("aten.leaky_relu")
@@ -59,28 +48,14 @@ def prelu(call: Call) -> Value:
 
 @reads("aten.elu", "aten.celu", "aten.selu")
 def elu(call: Call) -> Value:
-    """scale * (relu(x) + alpha * (exp(min(x * input_scale, 0)) - 1))."""
-    x = call.value("self")
-    alpha, scale, inner = _elu_parameters(call)
-    if (alpha, scale, inner) == (1.0, 1.0, 1.0):
-        return call.emit("Elu", x)
-    scaled = x if inner == 1.0 else call.emit("Mul", x, inner)
-    negative = call.emit("Minimum", scaled, 0.0)
-    negative = call.emit("Sub", call.emit("Exp", negative), 1.0)
-    negative = call.emit("Mul", negative, alpha * scale)
-    positive = call.emit("Relu", x)
-    if scale != 1.0:
-        positive = call.emit("Mul", positive, scale)
-    return call.emit("Add", positive, negative)
-
-
-def _elu_parameters(call: Call) -> tuple[float, float, float]:
+    """scale * x, where negative scale * alpha * (exp(input_scale * x) - 1)."""
+    x, alpha = call.value("self"), float(call.get("alpha", 1.0))
     if "selu" in call.target:
-        return _SELU_ALPHA, _SELU_SCALE, 1.0
-    alpha = float(call.get("alpha", 1.0))
+        return spelled_out.elu(call, x, SELU_ALPHA, SELU_SCALE)
     if "celu" in call.target:
-        return alpha, 1.0, 1 / alpha
-    return alpha, float(call.get("scale", 1.0)), float(call.get("input_scale", 1.0))
+        return spelled_out.elu(call, x, alpha, inner=1 / alpha)
+    scale, inner = float(call.get("scale", 1.0)), float(call.get("input_scale", 1.0))
+    return spelled_out.elu(call, x, alpha, scale, inner)
 
 
 @reads("aten.hardswish")
@@ -110,35 +85,25 @@ def gelu(call: Call) -> Value:
     return call.emit("Gelu", call.value("self"), approximate=approximate)
 
 
-def _softplus(call: Call, x: Value) -> Value:
-    """log(1 + e^x) as relu(x) + log(1 + e^-|x|), which cannot overflow."""
-    small = call.emit("Exp", call.emit("Neg", call.emit("Abs", x)))
-    small = call.emit("Log", call.emit("Add", small, 1.0))
-    return call.emit("Add", call.emit("Relu", x), small)
-
-
 @reads("aten.softplus")
 def softplus(call: Call) -> Value:
     """log(1 + e^(beta x)) / beta; beyond torch's threshold the two forms agree in float32."""
     x, beta = call.value("self"), float(call.get("beta", 1))
-    if beta == 1.0:
-        return _softplus(call, x)
-    y = _softplus(call, call.emit("Mul", x, beta))
-    return call.emit("Mul", y, 1 / beta)
+    y = spelled_out.softplus(call, spelled_out.scaled(call, x, beta))
+    return spelled_out.scaled(call, y, 1 / beta)
 
 
 @reads("aten.mish")
 def mish(call: Call) -> Value:
     """x * tanh(softplus(x))."""
-    x = call.value("self")
-    return call.emit("Mul", x, call.emit("Tanh", _softplus(call, x)))
+    return spelled_out.mish(call, call.value("self"))
 
 
 @reads("aten.log_sigmoid", "aten.log_sigmoid_forward")
 def log_sigmoid(call: Call) -> Value:
     """-softplus(-x)."""
     x = call.value("self")
-    return call.emit("Neg", _softplus(call, call.emit("Neg", x)))
+    return call.emit("Neg", spelled_out.softplus(call, call.emit("Neg", x)))
 
 
 @reads("aten.glu")
@@ -154,7 +119,7 @@ def glu(call: Call) -> Value:
 def softshrink(call: Call) -> Value:
     """x without its clip to +-lambda."""
     x, limit = call.value("self"), float(call["lambd"])
-    return call.emit("Sub", x, clip(call, x, -limit, limit))
+    return call.emit("Sub", x, spelled_out.clip(call, x, -limit, limit))
 
 
 @reads("aten.hardshrink")

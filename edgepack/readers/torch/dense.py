@@ -17,20 +17,12 @@ def linear(call: Call) -> Value:
     """FullyConnected; torch's weights are [out, in] already."""
     x = call.value("input")
     if not call.is_const("weight"):
-        return _bias(call, _product(call, x, call.value("weight"), adj_b=True), "bias")
+        return _bias(call, call.product(x, call.value("weight"), adj_b=True), "bias")
     return call.emit("FullyConnected", x, call.value("weight"), call.optional("bias"))
 
 
 def _bias(call: Call, y: Value, name: str) -> Value:
     return y if call.get(name) is None else call.emit("Add", y, call.value(name))
-
-
-def _product(call: Call, a: Value, b: Value, *, adj_b: bool = False) -> Value:
-    """a times b; by a constant matrix: FullyConnected with it as weights."""
-    if b.is_const and b.rank == 2 and not a.is_const:
-        weights = b if adj_b else call.transpose(b, (1, 0))
-        return call.emit("FullyConnected", a, weights, None)
-    return call.emit("MatMul", a, b, adj_b=adj_b)
 
 
 @reads("aten.matmul", "aten.mm", "aten.bmm", "aten.mv", "aten.dot")
@@ -40,7 +32,7 @@ def matmul(call: Call) -> Value:
     a, b = call.value(names[0], call.dtype), call.value(names[1], call.dtype)
     a = call.reshape(a, (1, *a.shape)) if a.rank == 1 else a
     b = call.reshape(b, (*b.shape, 1)) if b.rank == 1 else b
-    return call.reshape(_product(call, a, b), call.shape)
+    return call.reshape(call.product(a, b), call.shape)
 
 
 @reads("aten.addmm", "aten.baddbmm", "aten.addbmm", "aten.addmv")
@@ -55,7 +47,7 @@ def addmm(call: Call) -> Value:
     if plain and call.array("self").shape == b.shape[1:] and not a.is_const:
         return call.emit("FullyConnected", a, call.transpose(b, (1, 0)), call.value("self"))
     b = call.reshape(b, (*b.shape, 1)) if b.rank == 1 else b
-    y = call.reshape(_product(call, a, b), call.shape)
+    y = call.reshape(call.product(a, b), call.shape)
     y = y if alpha == 1 else call.emit("Mul", y, alpha)
     if beta == 0:
         return y

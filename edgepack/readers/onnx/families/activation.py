@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
 from edgepack.ir import DType, Value
+from edgepack.readers import spelled_out
 from edgepack.readers.onnx.context import Call, Context, normal_axis
 from edgepack.readers.onnx.registry import reads
+from edgepack.readers.spelled_out import SELU_ALPHA, SELU_SCALE
 
-_SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
+_SMOOTH: Final = {
+    "Softplus": spelled_out.softplus, "Softsign": spelled_out.softsign, "Mish": spelled_out.mish,
+}  # fmt: skip
 
 
 @reads("LeakyRelu")
@@ -31,26 +36,21 @@ def prelu(ctx: Context, node: Call) -> Value:
 @reads("Elu")
 def elu(ctx: Context, node: Call) -> Value:
     """alpha * (exp(x) - 1) where negative."""
-    return _elu(ctx, node.input(0), node.attr("alpha", 1.0))
-
-
-def _elu(ctx: Context, x: Value, alpha: float) -> Value:
-    y = ctx.emit("Elu", x)
-    return y if alpha == 1.0 else ctx.emit("LeakyRelu", y, alpha=alpha)
+    return spelled_out.elu(ctx, node.input(0), node.attr("alpha", 1.0))
 
 
 @reads("Selu")
 def selu(ctx: Context, node: Call) -> Value:
     """gamma * elu(x, alpha)."""
-    y = _elu(ctx, node.input(0), node.attr("alpha", _SELU_ALPHA))
-    return ctx.emit("Mul", y, node.attr("gamma", _SELU_GAMMA))
+    alpha, gamma = node.attr("alpha", SELU_ALPHA), node.attr("gamma", SELU_SCALE)
+    return spelled_out.elu(ctx, node.input(0), alpha, gamma)
 
 
 @reads("Celu")
 def celu(ctx: Context, node: Call) -> Value:
-    """alpha * elu(x / alpha)."""
-    x, alpha = node.input(0), node.attr("alpha", 1.0)
-    return ctx.emit("Mul", ctx.emit("Elu", ctx.emit("Mul", x, 1 / alpha)), alpha)
+    """alpha * (exp(x / alpha) - 1) where negative."""
+    alpha = node.attr("alpha", 1.0)
+    return spelled_out.elu(ctx, node.input(0), alpha, inner=1 / alpha)
 
 
 @reads("HardSigmoid")
@@ -60,29 +60,10 @@ def hard_sigmoid(ctx: Context, node: Call) -> Value:
     return ctx.emit("Clip", ctx.emit("Add", line, node.attr("beta", 0.5)), min=0.0, max=1.0)
 
 
-@reads("Softplus")
-def softplus(ctx: Context, node: Call) -> Value:
-    """log(1 + exp(x)), written so that exp never overflows."""
-    return _softplus(ctx, node.input(0))
-
-
-def _softplus(ctx: Context, x: Value) -> Value:
-    small = ctx.emit("Exp", ctx.emit("Neg", ctx.emit("Abs", x)))
-    return ctx.emit("Add", ctx.emit("Relu", x), ctx.emit("Log", ctx.emit("Add", small, 1.0)))
-
-
-@reads("Softsign")
-def softsign(ctx: Context, node: Call) -> Value:
-    """x / (1 + |x|)."""
-    x = node.input(0)
-    return ctx.emit("Div", x, ctx.emit("Add", ctx.emit("Abs", x), 1.0))
-
-
-@reads("Mish")
-def mish(ctx: Context, node: Call) -> Value:
-    """x * tanh(softplus(x))."""
-    x = node.input(0)
-    return ctx.emit("Mul", x, ctx.emit("Tanh", _softplus(ctx, x)))
+@reads("Softplus", "Softsign", "Mish")
+def smooth(ctx: Context, node: Call) -> Value:
+    """log(1 + exp(x)), x / (1 + |x|), x * tanh(softplus(x))."""
+    return _SMOOTH[node.op](ctx, node.input(0))
 
 
 @reads("Swish")
@@ -122,26 +103,7 @@ def clip(ctx: Context, node: Call) -> Value:
     if isinstance(low, Value) or isinstance(high, Value):
         y = x if low is None else ctx.emit("Maximum", x, low)
         return y if high is None else ctx.emit("Minimum", y, high)
-    low, high = _finite(low), _finite(high)
-    if low is not None and high is not None:
-        low = min(low, high)
-    return _clipped(ctx, x, low, high)
-
-
-def _clipped(ctx: Context, x: Value, low: float | None, high: float | None) -> Value:
-    if x.dtype.is_float and (low, high) in _NAMED:
-        return ctx.emit(_NAMED[low, high], x)
-    if low is not None and high is not None and x.dtype.is_float:
-        return ctx.emit("Clip", x, min=low, max=high)
-    y = x if low is None else ctx.emit("Maximum", x, low)
-    return y if high is None else ctx.emit("Minimum", y, high)
-
-
-_NAMED: dict[tuple[float | None, float | None], str] = {
-    (0.0, None): "Relu",
-    (0.0, 6.0): "Relu6",
-    (-1.0, 1.0): "ReluN1To1",
-}
+    return spelled_out.clip(ctx, x, _finite(low, -math.inf), _finite(high, math.inf))
 
 
 def _bound(node: Call, index: int, name: str) -> Value | float | None:
@@ -154,12 +116,12 @@ def _bound(node: Call, index: int, name: str) -> Value | float | None:
     return float(number) if value.dtype.is_float else int(number)
 
 
-def _finite(bound: Value | float | None) -> float | None:
+def _finite(bound: float | None, none: float) -> float:
     """A bound beyond what float32 holds bounds nothing."""
-    if bound is None or isinstance(bound, Value):
-        return None
+    if bound is None or math.isnan(bound):
+        return none
     beyond = isinstance(bound, float) and abs(bound) >= float(np.finfo(np.float32).max)
-    return None if beyond or math.isnan(bound) else bound
+    return none if beyond else bound
 
 
 # -- along an axis ---------------------------------------------------------------------------------
