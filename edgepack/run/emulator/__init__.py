@@ -1,0 +1,1 @@
+"""An emulated microcontroller: compiles a C export, runs it, counts instructions."""
