@@ -1,7 +1,7 @@
 """What of a graph needs memory in the C runtime, for how long, and what may lie over what.
 
 Step 0 is before the first node (inputs are written then), node i runs in step i + 1, outputs live
-to the step after the last. A view (`c_overlap.view`) lies in the memory of the value it shows. A
+to the step after the last. A view (`c_overlap.views`) lies in the memory of the value it shows. A
 value of which only parts are read later lives in pieces. Inputs of a Concat that are runs of its
 output, and die there, lie in the output's block already when they are made.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from edgepack.ir import Graph, Node, Value
 from edgepack.plan.abi import align_up
-from edgepack.plan.c_loops import ALIGNMENT, Loops
-from edgepack.plan.c_overlap import overlap, runs_of_concat, scratch_bytes, view
+from edgepack.plan.c_loops import ALIGNMENT, Loops, alignment_of
+from edgepack.plan.c_overlap import overlap, runs_of_concat, scratch_bytes, views
 from edgepack.plan.c_place import Puzzle, Relation, Span
 
 
@@ -128,14 +128,15 @@ def _find_roots(graph: Graph, nodes: Sequence[Node], memory: _Memory) -> None:
         memory.root[value] = value, 0
         memory.born[value] = 0
     for step, node in enumerate(nodes, start=1):
+        shown = views(node)
         for output in node.outputs:
-            shown = view(node, output)
-            if shown is None or shown[0].is_const or shown[1] % ALIGNMENT:
+            if output in shown:
+                source, first = shown[output]
+                root, start = memory.root[source]
+                memory.root[output] = root, start + first
+            else:
                 memory.root[output] = output, 0
                 memory.born[output] = step
-            else:
-                root, start = memory.root[shown[0]]
-                memory.root[output] = root, start + shown[1]
 
 
 def _find_uses(graph: Graph, nodes: Sequence[Node], memory: _Memory) -> None:
@@ -164,8 +165,7 @@ def _give_blocks(nodes: Sequence[Node], memory: _Memory) -> None:
         else:
             memory.block[root] = memory.new_block(), 0
         block = memory.block[root][0]
-        wide = 8 if root.dtype.bits == 64 else ALIGNMENT
-        memory.alignments[block] = max(memory.alignments[block], wide)
+        memory.alignments[block] = max(memory.alignments[block], alignment_of(root))
 
 
 def _joined(nodes: Sequence[Node], memory: _Memory) -> dict[Value, tuple[Value, int]]:
@@ -179,13 +179,9 @@ def _joined(nodes: Sequence[Node], memory: _Memory) -> dict[Value, tuple[Value, 
         for value, start in runs_of_concat(node) or ():
             whole = not value.is_const and memory.root[value] == (value, 0)
             once = node.inputs.count(value) == 1
-            if whole and once and last[value] == step and start % _alignment_of(node) == 0:
+            if whole and once and last[value] == step and start % alignment_of(value) == 0:
                 found[value] = node.output, start
     return found
-
-
-def _alignment_of(node: Node) -> int:
-    return 8 if node.output.dtype.bits == 64 else ALIGNMENT
 
 
 def _cut(root: Value, memory: _Memory) -> None:

@@ -5,6 +5,7 @@ The kernels' authors adjust them here and nowhere else. What the planner takes f
 - No kernel declares its pointers `restrict`; outputs are written front to back.
 - Convolution on 8-bit values: the patches of up to `pixels` output pixels are widened to int16 in
   scratch, then all channels of those pixels are written. Blocks may end anywhere, also at row ends.
+- Convolution in groups: pixel by pixel, one group's patch at a time in scratch.
 - Depthwise convolution on 8-bit values (one filter per channel): `depthwise_channels` channels at a
   time, and of these a band of rows, padded, widened to int16 in scratch; then the output rows that
   the band gives, in the same channels. Rows that the next band shares are moved within scratch,
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from edgepack.ir import DType, Node
+from edgepack.ir import DType, Node, Value
 
 ALIGNMENT: Final = 4  # of every offset in the arena; 8 for values with elements of 8 bytes
 WIDE: Final = 2  # bytes of an element that was widened to int16
@@ -42,10 +43,15 @@ class Loops:
 
 
 LOOPS: Final[Mapping[str, Loops]] = {
-    "speed": Loops(4, 4, 1, 1, 1536),
+    "speed": Loops(4, 4, 4, 1, 1536),
     "ram": Loops(2, 1, 1, 1, 0),
-    "flash": Loops(4, 4, 1, 1, 1536),
+    "flash": Loops(4, 4, 4, 1, 1536),
 }
+
+
+def alignment_of(value: Value) -> int:
+    """Of the offset of `value` in the arena, in bytes."""
+    return 8 if value.dtype.bits == 64 else ALIGNMENT
 
 
 def widens(node: Node) -> bool:
@@ -55,6 +61,8 @@ def widens(node: Node) -> bool:
 
 def patch_pixels(node: Node, loops: Loops) -> int:
     """Output pixels per block of the convolution `node`, no more than it has."""
+    if node.attrs.get("groups", 1) != 1:
+        return 1
     _, height, width, _ = node.input(1).shape
     wanted = loops.pointwise_pixels if height == width == 1 else loops.patch_pixels
     batch, out_height, out_width, _ = node.output.shape
@@ -70,10 +78,8 @@ def depthwise_pitch(node: Node) -> int:
 
 def depthwise_rows(node: Node, loops: Loops) -> int:
     """Padded input rows in a band: (rows - extent) / stride + 1 output rows come of it."""
-    (top, bottom), _ = node.attrs["pad"]
     stride, dilation = int(node.attrs["stride"][0]), int(node.attrs["dilation"][0])
     extent = (int(node.input(1).shape[1]) - 1) * dilation + 1
     row_bytes = depthwise_pitch(node) * loops.depthwise_channels * WIDE
     bands = max(0, loops.depthwise_bytes // row_bytes - extent) // stride
-    most = (int(node.output.shape[1]) - 1) * stride + extent
-    return min(extent + bands * stride, most, int(node.input(0).shape[1]) + int(top) + int(bottom))
+    return extent + min(bands, int(node.output.shape[1]) - 1) * stride

@@ -20,7 +20,15 @@ import numpy as np
 
 from edgepack.ir import OPS, Node, Value
 from edgepack.ir.dtypes import Array
-from edgepack.plan.c_loops import WIDE, Loops, depthwise_pitch, depthwise_rows, patch_pixels, widens
+from edgepack.plan.c_loops import (
+    WIDE,
+    Loops,
+    alignment_of,
+    depthwise_pitch,
+    depthwise_rows,
+    patch_pixels,
+    widens,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +61,20 @@ def overlap(node: Node, value: Value, output: Value, loops: Loops) -> Overlap | 
     return found[0] if all(o == found[0] for o in found) else None
 
 
-def view(node: Node, output: Value) -> tuple[Value, int] | None:
-    """The input whose bytes `output` is, and from which byte on; None when it must be computed.
+def views(node: Node) -> dict[Value, tuple[Value, int]]:
+    """Where each output's bytes are already: (an input, the first byte); empty when computed.
 
-    Reshapes, and slices and splits that take one run of bytes, need no code where the output has
-    the same place in memory.
+    Reshapes, and slices and splits that take runs of bytes, need no code where the outputs stay
+    there: all of them, or none. Offsets must stay aligned.
     """
+    found = {output: view(node, output) for output in node.outputs}
+    kept = {output: v for output, v in found.items() if v and not v[0].is_const}
+    aligned = all(start % alignment_of(output) == 0 for output, (_, start) in kept.items())
+    return kept if aligned and len(kept) == len(node.outputs) else {}
+
+
+def view(node: Node, output: Value) -> tuple[Value, int] | None:
+    """The input of whose bytes `output` has a copy, and from which one on; None: of none."""
     if node.op == "Reshape":
         return node.input(0), 0
     if node.op == "Slice":
@@ -161,13 +177,12 @@ def _while_reading(first: Array, in_bytes: int, out_bytes: int) -> int:
 @_rule("Conv2d")
 def _conv2d(node: Node, loops: Loops) -> list[Overlap | None]:
     """Blocks of pixels through scratch, or pixel by pixel where the input lies."""
-    if node.attrs["groups"] != 1:
-        return _only(None, node)
     return _only(_by_pixels(node), node)
 
 
 def _by_pixels(node: Node) -> Overlap:
-    lead = _after_blocks if widens(node) else _while_reading
+    whole_pixels = widens(node) and node.attrs.get("groups", 1) == 1
+    lead = _after_blocks if whole_pixels else _while_reading
     return Overlap(lead(_first_reads(node), _pixel_bytes(node.input(0)), _pixel_bytes(node.output)))
 
 
@@ -180,25 +195,27 @@ def _is_single_channel(node: Node) -> bool:
 def _depthwise(node: Node, loops: Loops) -> list[Overlap | None]:
     """Channel by channel: distance is a multiple of the channels, so they never meet each other.
 
-    Within a channel: when y rows of the output are written, y = 1 .. rows - 1, the input up to row
+    Within a channel: when y rows of the output are written, y = 1 .. rows, the input before row
     (y - 1) * stride - top + extent is in scratch. Later rows must not be written over: in pixels,
-    y * out_width - lead <= ((y - 1) * stride - top + extent) * width.
+    y * out_width <= ((y - 1) * stride - top + extent) * width + lead; so for each image.
     """
     source, output = node.input(0), node.output
     if not widens(node) or _is_single_channel(node):
         return _only(_by_pixels(node), node)
-    if source.shape[-1] != output.shape[-1] or source.shape[0] != 1:
+    if source.shape[-1] != output.shape[-1]:
         return _only(None, node)
     (top, _), _ = node.attrs["pad"]
     stride, dilation = node.attrs["stride"][0], node.attrs["dilation"][0]
     extent = (node.input(1).shape[1] - 1) * dilation + 1
-    _, height, width, channels = source.shape
-    _, out_height, out_width, _ = output.shape
-    written = np.arange(1, out_height)
-    unread = np.clip((written - 1) * stride - top + extent, 0, None)
-    lead = (written * out_width - unread * width)[unread < height]
-    whole = -(source.size // channels)
-    pixels = int(np.max(lead, initial=whole))
+    batch, height, width, channels = source.shape
+    out_height, out_width = output.shape[1:3]
+    rows = np.arange(out_height)
+    unread = np.clip(rows * stride - top + extent, 0, height)
+    images = np.arange(batch)[:, None]
+    unread_pixels = (images * height + unread) * width
+    lead = (images * out_height + rows + 1) * out_width - unread_pixels
+    whole = source.size // channels
+    pixels = int(np.max(lead[unread_pixels < whole], initial=-whole))
     return _only(Overlap(pixels * channels, channels), node)
 
 

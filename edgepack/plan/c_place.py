@@ -70,6 +70,12 @@ class _Gap:
     step: int = 0
     down: bool = True
 
+    def trimmed(self) -> _Gap:
+        """The same gap; where steps are of 1 a shorter one without exceptions."""
+        if self.step != 1:
+            return self
+        return _Gap(max(self.low, self.anchor), max(self.high, self.anchor))
+
     def mirrored(self) -> _Gap:
         return _Gap(-self.high, -self.low, -self.anchor, self.step, not self.down)
 
@@ -87,7 +93,10 @@ class _Gap:
 
 @dataclass(slots=True)
 class _Board:
-    """The constraints between pairs of blocks, and the bytes each block takes."""
+    """The gaps between pairs of blocks, and the bytes that each block takes.
+
+    `gaps[a][b]` forbid differences: offset of a minus offset of b.
+    """
 
     puzzle: Puzzle
     extents: list[int] = field(init=False)
@@ -100,17 +109,17 @@ class _Board:
         for span in self.puzzle.spans:
             end = span.start + span.nbytes
             self.extents[span.block] = max(self.extents[span.block], end)
-        self._relate()
-
-    def _relate(self) -> None:
         spans = self.puzzle.spans
         for i, a in enumerate(spans):
             for j in range(i + 1, len(spans)):
                 b = spans[j]
                 if a.block != b.block and a.nbytes and b.nbytes and a.meets(b):
                     gap = self._gap(i, j)
-                    self.gaps[a.block].setdefault(b.block, []).append(gap)
-                    self.gaps[b.block].setdefault(a.block, []).append(gap.mirrored())
+                    self.gaps[b.block].setdefault(a.block, []).append(gap)
+                    self.gaps[a.block].setdefault(b.block, []).append(gap.mirrored())
+        for row in self.gaps:
+            for other in row:
+                row[other] = _merged(row[other])
 
     def _gap(self, i: int, j: int) -> _Gap:
         """Of the offset of j's block minus the offset of i's."""
@@ -119,10 +128,10 @@ class _Board:
         high = a.start - b.start + a.nbytes
         relation = self.puzzle.relations.get((i, j))
         if relation is not None:
-            return _Gap(low, high, relation.limit, relation.step)
+            return _Gap(low, high, relation.limit, relation.step).trimmed()
         relation = self.puzzle.relations.get((j, i))
         if relation is not None:
-            return _Gap(-high, -low, relation.limit, relation.step).mirrored()
+            return _Gap(-high, -low, relation.limit, relation.step).trimmed().mirrored()
         return _Gap(low, high)
 
     def place(self, order: Sequence[int], limit: int | None = None) -> tuple[list[int], int] | None:
@@ -143,19 +152,37 @@ class _Board:
     def _lowest(self, block: int, offsets: Sequence[int]) -> int:
         alignment = self.puzzle.alignments[block]
         placed = [
-            (offsets[other], gap)
+            (offsets[other] + gap.low, offsets[other] + gap.high, offsets[other], gap)
             for other, gaps in self.gaps[block].items()
             if offsets[other] >= 0
-            for gap in (g.mirrored() for g in gaps)
+            for gap in gaps
         ]
+        placed.sort(key=lambda entry: entry[:3])
         offset, moved = 0, True
         while moved:
             moved = False
-            for base, gap in placed:
-                allowed = base + gap.next_allowed(offset - base)
-                if allowed > offset:
-                    offset, moved = align_up(allowed, alignment), True
+            for low, high, base, gap in placed:
+                if low >= offset:
+                    break  # so do all that follow
+                if offset < high:
+                    allowed = base + gap.next_allowed(offset - base) if gap.step else high
+                    if allowed > offset:
+                        offset, moved = align_up(allowed, alignment), True
         return offset
+
+
+def _merged(gaps: Sequence[_Gap]) -> list[_Gap]:
+    """The same with plain gaps that overlap made one."""
+    merged = [gap for gap in gaps if gap.step]
+    low, high = 0, 0
+    for gap in sorted((g for g in gaps if not g.step), key=lambda g: g.low):
+        if high > low and gap.low < high:
+            high = max(high, gap.high)
+            continue
+        if high > low:
+            merged.append(_Gap(low, high))
+        low, high = gap.low, gap.high
+    return [*merged, _Gap(low, high)] if high > low else merged
 
 
 def place(puzzle: Puzzle, lower_bound: int) -> tuple[tuple[int, ...], int]:

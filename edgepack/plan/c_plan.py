@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from edgepack.ir import Graph, Node, Value
 from edgepack.plan.c_blocks import blocks_of, live_bytes
 from edgepack.plan.c_loops import LOOPS, Loops
-from edgepack.plan.c_overlap import view
+from edgepack.plan.c_order import frugal_order
+from edgepack.plan.c_overlap import views
 from edgepack.plan.c_place import place
 
 
@@ -18,8 +19,8 @@ class CPlan:
 
     `offsets` has every value that is not constant, graph inputs and outputs too. `scratch` has
     (offset, bytes) of the nodes that need working memory. `live_bytes` is, for each node of
-    `order`, what must be in use while it runs; the most of it is `lower_bound_bytes`, which no
-    placement of this order can undercut.
+    `order`, what must be in use while it runs; the most of it, or what the inputs take together, is
+    `lower_bound_bytes`, which no placement of this order can undercut.
     """
 
     order: tuple[Node, ...]
@@ -31,16 +32,22 @@ class CPlan:
 
     def is_free(self, node: Node) -> bool:
         """Whether `node` needs no code: its outputs lie where their bytes already are."""
-        for output in node.outputs:
-            source = view(node, output)
-            if source is None or self.offsets.get(source[0]) != self.offsets[output] - source[1]:
-                return False
-        return True
+        found = views(node)
+        places = ((self.offsets[v] + first, self.offsets[o]) for o, (v, first) in found.items())
+        return bool(found) and all(source == place for source, place in places)
 
 
 def plan_c(graph: Graph, optimize: str = "speed") -> CPlan:
-    """The plan of `graph` with the kernel variants of `optimize`: "speed", "ram" or "flash"."""
-    return _planned(graph, graph.nodes, LOOPS[optimize])
+    """The plan of `graph` with the kernel variants of `optimize`: "speed", "ram" or "flash".
+
+    Nodes run in the graph's order, or in one that takes a smaller arena. Deterministic.
+    """
+    loops = LOOPS[optimize]
+    plan = _planned(graph, graph.nodes, loops)
+    order = frugal_order(graph, loops)
+    if order == graph.nodes:
+        return plan
+    return min(plan, _planned(graph, order, loops), key=lambda p: p.arena_bytes)  # first of equals
 
 
 def _planned(graph: Graph, nodes: Sequence[Node], loops: Loops) -> CPlan:

@@ -7,7 +7,7 @@ import numpy as np
 from edgepack.errors import InternalError
 from edgepack.ir import Graph, Node, Value
 from edgepack.ir.dtypes import Array
-from edgepack.plan.c_loops import ALIGNMENT, LOOPS
+from edgepack.plan.c_loops import ALIGNMENT, LOOPS, alignment_of
 from edgepack.plan.c_overlap import overlap, scratch_bytes, view
 from edgepack.plan.c_plan import CPlan
 
@@ -28,6 +28,10 @@ def verify_plan(graph: Graph, plan: CPlan, optimize: str = "speed") -> None:
     for value in graph.inputs:
         arena.write(value, arena.fresh_marks(value))
     for node in plan.order:
+        if plan.is_free(node):
+            for output in node.outputs:
+                arena.marks[output] = _marks_of_output(node, output, arena)
+            continue  # whether they are still needed, and there, their readers tell
         for value in _arena_inputs(node):
             arena.expect(value, node.name)
         _check_neighbours(node, plan, optimize)
@@ -38,7 +42,7 @@ def verify_plan(graph: Graph, plan: CPlan, optimize: str = "speed") -> None:
             arena.write(output, _marks_of_output(node, output, arena))
         for output in node.outputs:
             arena.expect(output, node.name)
-    for value in (*graph.outputs,):
+    for value in graph.outputs:
         if not value.is_const:
             arena.expect(value, "the end")
 
@@ -60,9 +64,8 @@ class _Arena:
     def write(self, value: Value, marks: Array) -> None:
         self.marks[value] = marks
         self._part(self.plan.offsets[value], value.nbytes, value.name)[:] = marks
-        alignment = 8 if value.dtype.bits == 64 else ALIGNMENT
-        if self.plan.offsets[value] % alignment:
-            raise InternalError(f"{value.name} is not aligned to {alignment}")
+        if self.plan.offsets[value] % alignment_of(value):
+            raise InternalError(f"{value.name} at {self.plan.offsets[value]} is not aligned")
 
     def clear(self, offset: int, nbytes: int) -> None:
         self._part(offset, nbytes, "scratch")[:] = _NOBODY
@@ -112,9 +115,6 @@ def _check_neighbours(node: Node, plan: CPlan, optimize: str) -> None:
 
 def _check_overlap(node: Node, value: Value, output: Value, plan: CPlan, optimize: str) -> None:
     distance = plan.offsets[value] - plan.offsets[output]
-    shown = view(node, output)
-    if shown is not None and shown[0] is value and distance == -shown[1]:
-        return
     rule = overlap(node, value, output, LOOPS[optimize])
     if rule is None or not rule.allows(distance):
         raise InternalError(f"{node.name} may not write {output.name} over {value.name}")
