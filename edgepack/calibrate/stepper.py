@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 from edgepack.ir import Array, Graph, Node, Value
+from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.writers.tflite import write_tflite
 
@@ -16,14 +17,21 @@ _BUDGET_BYTES: Final = 1 << 30  # of values, float and quantized
 class Stepper:
     """A graph legalized for TFLite (float or integer) and the values of its samples.
 
+    A `canonical` float graph is not legalized yet: each node is by itself, when its turn comes.
     Values are kept from where they are made to where they are last read: memory grows with the
     number of samples, which is therefore the caller's to bound.
     """
 
     def __init__(
-        self, graph: Graph, samples: Sequence[Sequence[Array]], *, threads: int = 2
+        self,
+        graph: Graph,
+        samples: Sequence[Sequence[Array]],
+        *,
+        threads: int = 2,
+        canonical: bool = False,
     ) -> None:
         self._threads = threads
+        self._canonical = canonical
         self._nodes = graph.nodes
         self._next = 0
         self._arrays: dict[Value, list[Array]] = {
@@ -36,6 +44,16 @@ class Stepper:
     def node(self) -> Node | None:
         """The node that `step` runs next; None at the end."""
         return self._nodes[self._next] if self._next < len(self._nodes) else None
+
+    def knows(self, value: Value) -> bool:
+        """Whether `value` has been made, and is read still."""
+        return value in self._arrays
+
+    def only_user(self, node: Node) -> Node | None:
+        """The one node that reads what `node` makes; None when several do, or the caller."""
+        users = list(node.output.users)
+        alone = len(users) == 1 and self._last.get(node.output) != len(self._nodes)
+        return users[0] if alone else None
 
     def arrays(self, value: Value) -> list[Array]:
         """What `value` is in each sample; it must have been made, and be read still."""
@@ -51,7 +69,10 @@ class Stepper:
         """What the next node gives as it is now, for each sample a list of its outputs."""
         node = self._nodes[self._next]
         fed = _fed(node)
-        runtime = LiteRTRuntime(write_tflite(_alone(node, fed)), threads=self._threads)
+        alone = _alone(node, fed)
+        if self._canonical:
+            legalize_tflite(alone)
+        runtime = LiteRTRuntime(write_tflite(alone), threads=self._threads)
         arrays = (self._arrays[value] for value in fed)
         return [runtime.run(inputs) for inputs in zip(*arrays, strict=True)]
 

@@ -1,0 +1,273 @@
+"""Structured pruning: which channels go, and what the rest becomes without them.
+
+In order: the channels that stand and fall together are found (`compress.removal`); each group of
+them gets an order in which they go (`compress.selection`); what that does to the model's output is
+measured, group by group; a budget is shared out (`compress.allocation`); the channels are really
+removed; and the layers are fitted to what is left (`refit`). No labels and no training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+import numpy as np
+
+from edgepack.calibrate.pruning_criteria import CRITERIA, Criterion, paths_of
+from edgepack.calibrate.pruning_moments import compensate, input_moments
+from edgepack.calibrate.pruning_noise import OutputNoise
+from edgepack.calibrate.refit import refit
+from edgepack.calibrate.standing_in import stand_in, true_weights
+from edgepack.calibrate.stepper import affordable
+from edgepack.compress.allocation import CostName, Levels, allocate, cost_model, uniform
+from edgepack.compress.coupling import Keep
+from edgepack.compress.frame import Context, Outcome, Refusal, technique
+from edgepack.compress.removal import LAYERS, Channels, Group, remove
+from edgepack.compress.rounding import channel_multiple, multiple_for
+from edgepack.compress.selection import Path
+from edgepack.errors import BadInput
+from edgepack.ir import Array, Graph
+from edgepack.progress import advance
+from edgepack.strict_toml import Table
+
+Allocation = Literal["sensitivity", "loss", "uniform"]
+MOST_SAMPLES: Final = 256
+_MEASURED: Final = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group's channels
+_LEAST_KEPT: Final = 0.125
+
+
+@dataclass(frozen=True, slots=True)
+class PruneSettings:
+    """`ratio` is the share of `cost` (MACs, bytes of weights, energy) to remove.
+
+    `layers` has shares of channels to remove by the layer that makes them (0 keeps all); the rest
+    is then shared out over the others. `multiple` is what channel counts are rounded to: by the
+    target when None.
+    """
+
+    ratio: float | None
+    criterion: Criterion = "reconstruction"
+    allocation: Allocation = "sensitivity"
+    cost: CostName = "macs"
+    reconstruct: bool = True
+    multiple: int | None = None
+    layers: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_settings(table: Table) -> PruneSettings:
+    """Settings from a recipe's step. Raises BadInput for values that are not possible."""
+    layers = table.table("layers")
+    shares = {name: _share(layers, name, 1.0) for name in layers}
+    return PruneSettings(
+        _share(table, "ratio", 1.0) if "ratio" in table or not shares else None,
+        table.text("criterion", "reconstruction", one_of=CRITERIA),  # type: ignore[arg-type]
+        table.text("allocation", "sensitivity", one_of=get_args(Allocation)),  # type: ignore[arg-type]
+        table.text("cost", "macs", one_of=get_args(CostName)),  # type: ignore[arg-type]
+        table.flag("reconstruct", True),
+        table.integer("multiple", at_least=1) if "multiple" in table else None,
+        shares,
+    )
+
+
+def _share(table: Table, key: str, below: float) -> float:
+    share = table.number(key)
+    if not 0 <= share < below:
+        where = "that would leave the layer no channel" if share >= below else "from 0 on"
+        raise table.wrong(key, f"a share below {below:g}" if share >= below else where)
+    return share
+
+
+@technique("prune", read=read_settings)
+def prune(graph: Graph, settings: PruneSettings, context: Context) -> Outcome:
+    """Remove channels of `graph`, in place. Raises BadInput for what cannot be removed."""
+    channels = Channels(graph)
+    fixed = _asked(channels, settings, context)
+    if not settings.ratio and not any(fixed.values()):
+        return Outcome(notes=("nothing was to be removed",))
+    if not channels.groups:
+        raise BadInput(
+            "no channels of this model can be removed",
+            hint="; ".join(f"{r.layer}: {r.reason}" for r in _refusals(channels)[:3]) or None,
+        )
+    return _Pruning(graph, channels, settings, context).run(fixed)
+
+
+class _Pruning:
+    """The state of one run."""
+
+    def __init__(
+        self, graph: Graph, channels: Channels, settings: PruneSettings, context: Context
+    ) -> None:
+        self._graph, self._channels, self._settings = graph, channels, settings
+        self._context = context
+        self._work, self._corrections = stand_in(graph, context)
+        given = context.inputs()
+        self._samples: Sequence[Sequence[Array]] = affordable(self._work, given, MOST_SAMPLES)
+
+    def run(self, fixed: Mapping[int, int]) -> Outcome:
+        """Choose, remove and fit; `fixed` has how many channels some groups lose."""
+        context, settings, groups = self._context, self._settings, self._channels.groups
+        work = Channels(self._work)  # labels are those of the graph: it is a copy
+        readers = {node.name for group in groups for node in group.readers}
+        seen = input_moments(
+            self._work, self._samples, readers, seed=context.seed, threads=context.threads
+        )
+        paths = paths_of(settings.criterion, work, seen, self._work, self._samples, context)
+        lost = self._allocate(work, paths, seen, fixed)
+        gone = {
+            group.labels[i]
+            for group, path, count in zip(groups, paths, lost, strict=True)
+            for i in path.gone(count)
+        }
+        pruned = self._work.copy()
+        remove(pruned, work, gone)
+        keep = Keep(work.coupling, gone)
+        if settings.reconstruct:
+            compensate(pruned, work, gone, seen)
+            refit(pruned, work, keep, self._samples, seed=context.seed, threads=context.threads)
+        remove(self._graph, self._channels, gone)
+        true_weights(self._graph, pruned, self._corrections, keep, work)
+        return Outcome(
+            _changes(groups, lost),
+            _refusals(self._channels),
+            _notes(settings, self._samples, context),
+        )
+
+    def _allocate(
+        self,
+        work: Channels,
+        paths: Sequence[Path],
+        seen: Mapping[str, object],
+        fixed: Mapping[int, int],
+    ) -> list[int]:
+        settings, groups = self._settings, work.groups
+        if settings.ratio is None:
+            return [fixed.get(i, 0) for i in range(len(groups))]
+        liked = settings.multiple or channel_multiple(self._context.target)
+        cost = cost_model(work, settings.cost)
+        whole = cost(np.ones(len(groups)))
+        choices = [
+            (fixed[i],) if i in fixed else _choices(len(group.labels), liked)
+            for i, group in enumerate(groups)
+        ]
+        noise = self._noise(work, paths, seen, choices)
+        levels = [
+            Levels(len(g.labels), c, n) for g, c, n in zip(groups, choices, noise, strict=True)
+        ]
+        share = uniform if settings.allocation == "uniform" else allocate
+        budget = whole * (1 - settings.ratio)
+        lost = share(levels, cost, budget)
+        if lost is None:
+            least = cost(
+                np.array([1 - max(c) / len(g.labels) for g, c in zip(groups, choices, strict=True)])
+            )
+            narrow = min(
+                zip(groups, choices, strict=True), key=lambda p: len(p[0].labels) - max(p[1])
+            )
+            raise BadInput(
+                f"a share of {settings.ratio:g} of the {settings.cost} cannot be removed: "
+                f"{1 - least / whole:.3f} can, and then {narrow[0].name} has "
+                f"{len(narrow[0].labels) - max(narrow[1])} channels left",
+                hint=f"choose a ratio of at most {np.floor(100 * (1 - least / whole)) / 100:g}",
+            )
+        return lost
+
+    def _noise(
+        self,
+        work: Channels,
+        paths: Sequence[Path],
+        seen: Mapping[str, object],
+        choices: Sequence[tuple[int, ...]],
+    ) -> list[tuple[float, ...]]:
+        """What each choice of each group does to the output: measured, or by the path alone."""
+        if self._settings.allocation != "sensitivity":
+            return [tuple(float(p.loss[n]) for n in c) for p, c in zip(paths, choices, strict=True)]
+        meter = OutputNoise(self._work, self._samples, threads=self._context.threads)
+        found = []
+        for done, (group, path, counts) in enumerate(zip(work.groups, paths, choices, strict=True)):
+            found.append(self._measured(work, group, path, seen, counts, meter))
+            advance(done + 1, len(paths), "measuring what channels are worth")
+        return found
+
+    def _measured(
+        self, work: Channels, group: Group, path: Path, seen: Mapping[str, object],
+        counts: tuple[int, ...], meter: OutputNoise,
+    ) -> tuple[float, ...]:  # fmt: skip
+        """Noise at each count: measured at a few, between them in proportion to the path's loss."""
+        size = len(group.labels)
+        tried = sorted({min(counts, key=lambda n: abs(n - share * size)) for share in _MEASURED})
+        losses, noises = [0.0], [0.0]
+        for count in [n for n in tried if n]:
+            pruned = self._work.copy()
+            gone = {group.labels[i] for i in path.gone(count)}
+            remove(pruned, work, gone)
+            if self._settings.reconstruct:
+                compensate(pruned, work, gone, seen)  # type: ignore[arg-type]
+            losses.append(max(float(path.loss[count]), losses[-1] + 1e-12))
+            noises.append(max(meter.of(pruned), noises[-1]))
+        return tuple(float(np.interp(path.loss[n], losses, noises)) for n in counts)
+
+
+def _choices(size: int, liked: int) -> tuple[int, ...]:
+    """How many of `size` channels may go, so that what is left is a multiple the kernels like."""
+    multiple = multiple_for(size, liked)
+    least = max(multiple, int(np.ceil(size * _LEAST_KEPT / multiple)) * multiple)
+    return tuple(n for n in range(0, size - least + 1) if (size - n) % multiple == 0 or n == 0)
+
+
+def _asked(channels: Channels, settings: PruneSettings, context: Context) -> dict[int, int]:
+    """How many channels go of the groups that were named. Raises BadInput for wrong names."""
+    liked = settings.multiple or channel_multiple(context.target)
+    layers = {node.name: node for node in channels.graph.nodes_of(*LAYERS)}
+    found: dict[int, int] = {}
+    for name, share in settings.layers.items():
+        if name not in layers:
+            raise BadInput(f"prune: the model has no layer {name}", hint=_names(layers))
+        group = channels.group_of(name)
+        if group is None and share:
+            raise BadInput(
+                f"prune: channels of {name} cannot be removed: {channels.why_not(layers[name])}"
+            )
+        if group is not None:
+            size = len(group.labels)
+            multiple = multiple_for(size, liked)
+            kept = round(size * (1 - share) / multiple) * multiple if share else size
+            if not kept:
+                raise BadInput(
+                    f"prune: a ratio of {share:g} would leave {name} none of its {size} channels",
+                    hint="choose a smaller one",
+                )
+            found[channels.groups.index(group)] = size - kept
+    return found
+
+
+def _names(layers: Mapping[str, object]) -> str:
+    return f"its layers: {', '.join(list(layers)[:12])}{' …' if len(layers) > 12 else ''}"
+
+
+def _changes(groups: Sequence[Group], lost: Sequence[int]) -> tuple[str, ...]:
+    return tuple(
+        f"{group.name}: {len(group.labels)} to {len(group.labels) - count} channels"
+        + (f" (with {len(group.makers) - 1} other layers)" if len(group.makers) > 1 else "")
+        for group, count in zip(groups, lost, strict=True)
+        if count
+    )
+
+
+def _refusals(channels: Channels) -> tuple[Refusal, ...]:
+    """Layers that make channels of which none can go, and why."""
+    free = {node for group in channels.groups for node in group.makers}
+    return tuple(
+        Refusal(node.name, channels.why_not(node))
+        for node in channels.graph.nodes_of(*LAYERS)
+        if node.op != "DepthwiseConv2d" and node not in free
+    )
+
+
+def _notes(
+    settings: PruneSettings, samples: Sequence[Sequence[Array]], context: Context
+) -> tuple[str, ...]:
+    basis = "calibration samples" if context.has_data else "synthetic inputs"
+    text = f"channels chosen by {settings.criterion} on {len(samples)} {basis}"
+    return (text + (", layers fitted to what is left" if settings.reconstruct else ""),)
