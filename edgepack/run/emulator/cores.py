@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgepack.errors import BadTarget
-from edgepack.profiles import Target
+from edgepack.devices import Target
 
 
 @dataclass(frozen=True, slots=True)

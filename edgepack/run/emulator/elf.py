@@ -69,7 +69,9 @@ class Elf:
         header = _HEADER.unpack_from(data)
         if header[2] != _ARM:
             raise InternalError("the linker did not write a program for Arm")
-        phoff, shoff, phsize, phnum, shsize, shnum, shstr = (header[i] for i in (5, 6, 9, 10, 11, 12, 13))
+        phoff, shoff, phsize, phnum, shsize, shnum, shstr = (
+            header[i] for i in (5, 6, 9, 10, 11, 12, 13)
+        )
         heads = [_SECTION.unpack_from(data, shoff + i * shsize) for i in range(shnum)]
         names = heads[shstr][4]
         sections = {

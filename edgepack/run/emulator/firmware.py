@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from edgepack.errors import BadInput, EdgepackError
-from edgepack.profiles import Target
+from edgepack.devices import Target
 from edgepack.run.emulator.cores import Processor
 from edgepack.run.emulator.elf import Elf
 from edgepack.run.emulator.linker import Layout
 from edgepack.run.emulator.toolchain import Toolchain
 
-_DEFINE: Final = re.compile(r"^#define (\w+?)_(ARENA_BYTES|(INPUT|OUTPUT)(\d+)_BYTES)\s+(\d+)", re.M)
+_DEFINE: Final = re.compile(
+    r"^#define (\w+?)_(ARENA_BYTES|(INPUT|OUTPUT)(\d+)_BYTES)\s+(\d+)", re.M
+)
 _NODE: Final = re.compile(r"/\* (\d+): (\w+) (.*?) -> [^\n]*\*/\s+\w+_NODE\(\1U?\)")
 _OWN: Final = ("startup.c", "harness.c", "memory.c")
 _NO_BUILTIN: Final = {
@@ -136,9 +138,7 @@ class Firmware:
             )
 
 
-def build(
-    folder: Path, target: Target, processor: Processor, toolchain: Toolchain
-) -> Firmware:
+def build(folder: Path, target: Target, processor: Processor, toolchain: Toolchain) -> Firmware:
     """Compile and link the C files directly in `folder` for `target`.
 
     Raises BadInput when they do not build.
@@ -151,8 +151,9 @@ def build(
         script.write_text(layout.script(_LINK_LIMIT, _LINK_LIMIT))
         shared = [*work.kernels_and_weights(), *work.own_objects()]
         released = work.link([*shared, *work.core(())], script, "released.elf")
-        profiled = work.link([*shared, *work.core((f"-D{model.prefix.upper()}_PROFILE",))], script,
-                             "profiled.elf")
+        profiled = work.link(
+            [*shared, *work.core((f"-D{model.prefix.upper()}_PROFILE",))], script, "profiled.elf"
+        )
     sizes = Sizes.of(Elf.parse(released))
     return Firmware(model, processor, layout, toolchain, released, profiled, sizes)
 

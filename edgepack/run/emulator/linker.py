@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edgepack.profiles import Target
+from edgepack.devices import Target
 from edgepack.run.emulator.cores import Processor
 
 STACK_BYTES: Final = 16 << 10  # below the static memory, so that overflowing it is a fault

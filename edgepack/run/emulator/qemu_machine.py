@@ -7,6 +7,7 @@ exactly. What the readings themselves take is measured by the program and taken 
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import subprocess
@@ -30,8 +31,9 @@ from edgepack.run.emulator.outcome import (
 
 _QEMU: Final = "qemu-system-arm"
 _SHIFT: Final = 8
-_SLOWEST_PER_SECOND: Final = 5_000_000  # instructions; a run that takes longer does not end
-_START_SECONDS: Final = 30
+_SLOWEST_PER_SECOND: Final = 20_000_000  # instructions; a run that takes longer does not end
+_START_SECONDS: Final = 20
+_REGISTER: Final = re.compile(r"R(\d\d)=([0-9a-f]{8})")
 _FAULT: Final = struct.Struct("<19I")
 _UNALIGNED, _DIVISION = 1 << 24, 1 << 25  # in CFSR (Armv7-M, B3.2.15)
 _HAS_ADDRESS: Final = 1 << 15
@@ -89,24 +91,41 @@ class QemuMachine:
         board = self._board()
         command = (
             find_qemu() or _QEMU, "-M", board.machine, "-icount", f"shift={_SHIFT}",
-            "-display", "none", "-monitor", "none", "-serial", "none",
+            "-display", "none", "-monitor", "stdio", "-serial", "none",
             "-semihosting-config", "enable=on,target=native", "-kernel", "program.elf",
         )  # fmt: skip
         seconds = _START_SECONDS + samples * self.limit / _SLOWEST_PER_SECOND
-        try:
-            done = subprocess.run(
-                command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False,
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as problem:
-            raise EmulationFault(
-                f"does not come to an end: QEMU was stopped after {seconds:.0f} s", "QEMU", (), None
-            ) from problem
+        with subprocess.Popen(
+            command, cwd=folder, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as qemu:  # fmt: skip
+            try:
+                qemu.wait(seconds)
+            except subprocess.TimeoutExpired:
+                raise self._endless(qemu, elf, seconds) from None
+            done = qemu.communicate()
         fault = folder / "fault.bin"
         if fault.is_file():
             raise self._fault(elf, _FAULT.unpack(fault.read_bytes()))
-        if done.returncode or not (folder / "out.bin").is_file():
-            raise InternalError(f"QEMU ended with {done.returncode}: {done.stderr[:1000]}")
+        if qemu.returncode or not (folder / "out.bin").is_file():
+            raise InternalError(f"QEMU ended with {qemu.returncode}: {done[1][:1000]}")
+
+    def _endless(self, qemu: subprocess.Popen[str], elf: Elf, seconds: float) -> EmulationFault:
+        """Ask QEMU's monitor where the program is, and end it."""
+        at = elf.address("firmware_current_node") or 0
+        try:
+            said, _ = qemu.communicate(f"stop\ninfo registers\nxp /1wx {at}\nquit\n", timeout=10)
+        except subprocess.TimeoutExpired:
+            qemu.kill()
+            said = ""
+        registers = [int(v, 16) for _, v in sorted(_REGISTER.findall(said))]
+        node = re.search(rf"^0*{at:x}: 0x([0-9a-f]+)", said, re.MULTILINE)
+        return EmulationFault(
+            f"does not come to an end: it was stopped after {seconds:.0f} s",
+            elf.function_at(registers[15]) if len(registers) == 16 else "QEMU",
+            registers,
+            self.firmware.model.node_at(int(node[1], 16)) if node else None,
+        )
 
     def _fault(self, elf: Elf, report: tuple[int, ...]) -> EmulationFault:
         registers, status, address, node = report[:16], report[16], report[17], report[18]
@@ -133,7 +152,9 @@ class QemuMachine:
         record = 16 + 4 * nodes + sum(sizes)
         for sample in range(samples):
             at = 8 + sample * record
-            status, ticks, hundredths, stack, *by_node = struct.unpack_from(f"<{4 + nodes}I", result, at)
+            status, ticks, hundredths, stack, *by_node = struct.unpack_from(
+                f"<{4 + nodes}I", result, at
+            )
             if status:
                 raise InternalError(f"{model.prefix}_run returned {status}")
             outputs, start = [], at + 16 + 4 * nodes

@@ -40,9 +40,7 @@ class Toolchain:
         """For people: `gcc 12.2.1`."""
         return f"{self.kind} {self.version}"
 
-    def compile(
-        self, source: Path, to: Path, processor: Processor, options: Sequence[str]
-    ) -> None:
+    def compile(self, source: Path, to: Path, processor: Processor, options: Sequence[str]) -> None:
         """Compile one C file. Raises BadInput with what the compiler says."""
         own = _ZIG if self.kind == "zig" else ()
         flags = (*self._processor_flags(processor), *_COMMON, *own, *options)
