@@ -129,17 +129,20 @@ def _curve8(op: str, input_scale: float, zero_point: int) -> Array:
 
 
 def _s_curve16(node: Node, x: Array) -> Array:
+    return (sigmoid16 if node.op == "Sigmoid" else tanh16)(x, *s_curve_scaling(node))
+
+
+def s_curve_scaling(node: Node) -> tuple[int, int]:
+    """(multiplier, shift) that take 16-bit inputs to units of 1 / 12288."""
     exponent = np.log2(double(scale(node.input(0))))
     shift = 12 + round(exponent)
     exact = abs(exponent - round(exponent)) < 1e-3
     if exact and shift in ((0,) if node.op == "Sigmoid" else (0, 1)):
-        multiplier, shift = 3 << shift, 0
-    else:
-        real, shift = double(scale(node.input(0))) * 4096.0 * 3.0, 0
-        while real <= 32767.0 / 2.0 and shift <= 30:
-            real, shift = real * 2.0, shift + 1
-        multiplier = int(real)
-    return (sigmoid16 if node.op == "Sigmoid" else tanh16)(x, multiplier, shift)
+        return 3 << shift, 0
+    real, shift = double(scale(node.input(0))) * 4096.0 * 3.0, 0
+    while real <= 32767.0 / 2.0 and shift <= 30:
+        real, shift = real * 2.0, shift + 1
+    return int(real), shift
 
 
 def _scaled16(x: Array, multiplier: int, shift: int) -> fp.Ints:
@@ -150,7 +153,7 @@ def _scaled16(x: Array, multiplier: int, shift: int) -> fp.Ints:
 def _interpolated(magnitude: fp.Ints, bits: int) -> fp.Ints:
     """65536 * sigmoid(magnitude / 2**bits / 24) with `bits` more bits, by a table of 256."""
     high, low = np.minimum(magnitude >> bits, 254), magnitude & ((1 << bits) - 1)
-    left, right = _SIGMOID[high], _SIGMOID[high + 1]
+    left, right = SIGMOID[high], SIGMOID[high + 1]
     inside: fp.Ints = (left << bits) + low * (right - left)
     return inside
 
@@ -245,10 +248,13 @@ def _lookup8(node: Node, x: Array) -> Array:
 
 
 def _lookup16(node: Node, x: Array) -> Array:
-    table = table16(
-        lambda real: _real_function(node, real), _span16(node.input(0)), _span16(node.output)
-    )
-    return interpolate16(x, table)
+    return interpolate16(x, tabulated16(node))
+
+
+def tabulated16(node: Node) -> fp.Ints:
+    """`table16` of the real function of a node, in the units of its input and output."""
+    spans = _span16(node.input(0)), _span16(node.output)
+    return table16(lambda real: _real_function(node, real), *spans)
 
 
 def _span16(value: Value) -> tuple[np.float32, np.float32]:
@@ -289,7 +295,7 @@ def interpolate16(x: Any, table: fp.Ints) -> Array:
 
 
 # 65536 * sigmoid(i / 24) as the runtimes hold it (some entries are one above the rounded value).
-_SIGMOID = np.array(
+SIGMOID = np.array(
     [
         32768, 33451, 34133, 34813, 35493, 36169, 36843, 37513, 38180, 38841, 39498, 40149, 40794,
         41432, 42064, 42688, 43304, 43912, 44511, 45102, 45683, 46255, 46817, 47369, 47911, 48443,

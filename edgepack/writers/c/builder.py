@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from edgepack.errors import Finding, InternalError, Unsupported
 from edgepack.ir import Array, DType, Graph, Node, Value
 from edgepack.plan.c_plan import CPlan
-from edgepack.writers.c.ctext import CTYPES, braces, comment, number
+from edgepack.writers.c.ctext import CTYPES, braces, comment, number, real
 from edgepack.writers.c.variants import laid_out
 from edgepack.writers.registry import Lowerings
 
@@ -21,6 +22,15 @@ class Raw:
     """C text that goes into an initializer as it is (the name of a table)."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A const array, the C type of its elements, and what it is."""
+
+    content: Array
+    kind: str
+    note: str
 
 
 @dataclass(slots=True)
@@ -44,21 +54,32 @@ class CBuilder:
         self.kernels: set[str] = set()
         self.steps: list[Step] = []
         self.params: list[str] = []
-        self.tables: dict[str, tuple[Array, str]] = {}
+        self.tables: dict[str, Table] = {}
         self._alike: dict[tuple[str, bytes], str] = {}
         self._count = 0
 
     # -- called by lowerings -----------------------------------------------------------------------
 
-    def table(self, array: Array, note: str) -> Raw:
-        """The name of a const table with this content; equal ones are stored once."""
+    def table(self, array: Array, note: str, kind: str = "") -> Raw:
+        """The name of a const table with this content; equal ones are stored once.
+
+        `kind` is the C type of an element, by default the array's.
+        """
         array = np.ascontiguousarray(array)
-        key = (str(array.dtype), array.tobytes())
+        kind = kind or CTYPES[DType.of(array)]
+        key = (kind, array.tobytes())
         if key not in self._alike:
             name = f"ep_table{len(self.tables)}"
             self._alike[key] = name
-            self.tables[name] = (array, comment(note))
+            self.tables[name] = Table(array, kind, comment(note))
         return Raw(self._alike[key])
+
+    def scales(self, kind: str, pairs: Array, name: str) -> Raw:
+        """A table of (multiplier, shift), int [n, 2], as structs of the type `kind`."""
+        self.kernels.add(kind)
+        record = np.dtype([("multiplier", np.int32), ("shift", np.int32)])
+        table = np.ascontiguousarray(pairs, np.int32).view(record)[:, 0]
+        return self.table(table, f"{name}: scales", kind)
 
     def struct(self, kind: str, **fields: Any) -> str:
         """`&name` of a const struct of the type `kind`, a block of the kernels."""
@@ -87,6 +108,32 @@ class CBuilder:
         if value.data is not None:
             return f"&{self.table(value.data, value.name).text}[{byte // value.data.itemsize}]"
         return f"EP_AT({self.plan.offsets[value] + byte})"
+
+    def at_step(self, value: Value, steps: Mapping[str, int], first: int = 0) -> str:
+        """A pointer to the element of `value` that loop variables choose, `steps` apart."""
+        table = value.data is not None
+        width = 1 if table else value.dtype.numpy.itemsize
+        terms = [f"{name} * {step * width}" for name, step in steps.items() if step]
+        if table:
+            place = " + ".join([*([str(first)] if first or not terms else []), *terms])
+            return f"&{self.table(value.const, value.name).text}[{place}]"
+        return f"EP_AT({' + '.join([str(self.plan.offsets[value] + first * width), *terms])})"
+
+    @contextmanager
+    def loops(self, counts: Mapping[str, int]) -> Iterator[None]:
+        """What is emitted inside stands in nested loops, outer first."""
+        inside = self.steps[-1]
+        before, inside.lines = inside.lines, []
+        yield
+        body = inside.lines
+        for name, count in reversed(list(counts.items())):
+            head = f"for (int32_t {name} = 0; {name} < {count}; {name}++) {{"
+            body = [head, *(f"    {line}" for line in body), "}"]
+        inside.lines = [*before, *body]
+
+    def real(self, value: float) -> str:
+        """A float constant."""
+        return real(value)
 
     def distance(self, a: Value, b: Value) -> int | None:
         """Bytes in the arena from the start of `b` to that of `a`; None for constants."""

@@ -2,16 +2,16 @@
 
 A source is `kernels/*.c`, or `kernels/FOLDER/*.c` whose blocks take the place of those with their
 names in the variants that have this folder. A line `/*@ ep_name */` begins the block of that name.
-What a block is follows from its text: a definition of a function that is not static goes to
-kernels.c and its prototype to kernels.h; everything else (types, static inline functions, macros)
-goes to kernels.h.
-A block needs every other block whose name occurs in it, comments aside; nothing is declared.
+`/*@ ep_name_s8, s16 */` also gives ep_name_s16, with int16_t for int8_t. What a block is follows
+from its text: a definition of a function that is not static goes to kernels.c and its prototype to
+kernels.h; everything else (types, static inline functions, macros) goes to kernels.h. A block
+needs every other block whose name occurs in it, comments aside; nothing is declared.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -21,7 +21,7 @@ from typing import Final
 from edgepack.errors import InternalError
 from edgepack.writers.c.variants import VARIANTS
 
-_MARK: Final = re.compile(r"^/\*@ (\w+) \*/\n", re.MULTILINE)
+_MARK: Final = re.compile(r"^/\*@ (\w+(?:, \w+)*) \*/\n", re.MULTILINE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _WORD: Final = re.compile(r"\bep_\w+")
 _FUNCTION: Final = re.compile(r"^(?!static|typedef|#)\w[^;{}#]*\)\n\{", re.MULTILINE)
@@ -59,11 +59,22 @@ def _texts(folder: Traversable) -> dict[str, str]:
         if not source.name.endswith(".c"):
             continue
         parts = _MARK.split(source.read_text(encoding="utf-8"))
-        for name, text in zip(parts[1::2], parts[2::2], strict=True):
-            if name in texts:
-                raise InternalError(f"{folder} has two kernel blocks {name}")
-            texts[name] = text.strip() + "\n"
+        for mark, text in zip(parts[1::2], parts[2::2], strict=True):
+            for name, twin in _twins(mark.split(", "), text.strip() + "\n"):
+                if name in texts:
+                    raise InternalError(f"{folder} has two kernel blocks {name}")
+                texts[name] = twin
     return texts
+
+
+def _twins(names: Sequence[str], text: str) -> Iterator[tuple[str, str]]:
+    """The block of the first name, and those for other element types that its mark adds."""
+    first, *types = names
+    yield first, text
+    for kind in types:
+        bits = kind[1:]
+        other = re.sub(r"\bint8_t\b", f"int{bits}_t", text).replace("_s8", f"_{kind}")
+        yield first.replace("_s8", f"_{kind}"), re.sub(r"\bINT8_", f"INT{bits}_", other)
 
 
 def _mentioned(name: str, text: str, texts: Mapping[str, str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from edgepack.ir import Array, DType, Node
 from edgepack.kernels.quantized_convolution import channel_multipliers
 from edgepack.kernels.quantized_dense import tensor_multiplier
 from edgepack.kernels.quantized_scale import limits, params, zero
-from edgepack.writers.c.builder import CBuilder, Raw, refuse_unless
+from edgepack.writers.c.builder import CBuilder, refuse_unless
 
 
 def matrix(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
@@ -27,8 +27,10 @@ def matrix(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
     }
 
 
-def weighted(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
+def weighted(node: Node, out: CBuilder, rows: Array, fold: bool = True) -> dict[str, Any]:
     """What makes a result of a sum: bias, scales, limits; `rows` are int8 [out, depth].
+
+    Without `fold` the bias is as it was.
 
     Raises Refused where sums could leave 32 bits.
     """
@@ -36,8 +38,8 @@ def weighted(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
     refuse_unless(x.dtype is DType.INT8 and node.output.dtype is DType.INT8, f"{x.dtype} input")
     refuse_unless(w.is_const and w.dtype in (DType.INT8, DType.INT4), f"{w.dtype} weights")
     refuse_unless(not params(w).zero_point.any(), "weights with a zero point")
-    bias = folded_bias(node, rows)
-    reach = np.abs(rows.astype(np.int64)).sum(axis=1) * 128 + np.abs(bias)
+    bias = bias_of(node, rows) - (zero(x) * rows.astype(np.int64).sum(axis=1) if fold else 0)
+    reach = np.abs(rows.astype(np.int64)).sum(axis=1) * (128 if fold else 255) + np.abs(bias)
     refuse_unless(int(reach.max(initial=0)) < 2**31, "sums beyond 32 bits")
     low, high = limits(node)
     return {
@@ -49,12 +51,13 @@ def weighted(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
     }
 
 
-def folded_bias(node: Node, rows: Array) -> Array:
-    """The bias less the input's zero point times the sum of the weights, int64 [out]."""
+def bias_of(node: Node, rows: Array) -> Array:
+    """The bias, int64 [out]; zeros where there is none."""
     given = node.optional(2)
-    bias = np.zeros(len(rows), np.int64) if given is None else given.const.astype(np.int64)
-    folded: Array = bias - zero(node.input(0)) * rows.astype(np.int64).sum(axis=1)
-    return folded
+    if given is None:
+        return np.zeros(len(rows), np.int64)
+    refuse_unless(given.is_const, "a computed bias")
+    return given.const.astype(np.int64)
 
 
 def scales(node: Node, out: CBuilder) -> dict[str, Any]:
@@ -63,14 +66,5 @@ def scales(node: Node, out: CBuilder) -> dict[str, Any]:
     dense = node.op == "FullyConnected" and per_tensor
     multiplier, shift = tensor_multiplier(node) if dense else channel_multipliers(node)
     step = 0 if np.size(multiplier) == 1 else 1
-    return {"scales": scale_table(out, multiplier, shift, node), "scale_step": step}
-
-
-def scale_table(out: CBuilder, multiplier: Any, shift: Any, node: Node) -> Raw:
-    """A table of ep_scale_t."""
     pairs = np.stack([np.atleast_1d(multiplier), -np.atleast_1d(shift)], axis=1)
-    out.kernels.add("ep_scale_t")
-    return out.table(pairs.astype(np.int32).view(SCALE)[:, 0], f"{node.name}: scales")
-
-
-SCALE = np.dtype([("multiplier", np.int32), ("shift", np.int32)])
+    return {"scales": out.scales("ep_scale_t", pairs, node.name), "scale_step": step}

@@ -12,11 +12,14 @@ from edgepack.writers.c import (  # noqa: F401  (importing registers)
     convolution,
     dense,
     elementwise,
+    matmul,
     pooling,
+    reduction,
+    resize,
+    rows,
     shape,
-    softmax,
 )
-from edgepack.writers.c.builder import CBuilder
+from edgepack.writers.c.builder import CBuilder, Table
 from edgepack.writers.c.ctext import comment, number, require_identifier, table
 from edgepack.writers.c.header import header_file
 from edgepack.writers.c.sources import kernel_files
@@ -153,10 +156,7 @@ int ep_run(void)
 
 def weights_header(out: CBuilder, names: Mapping[str, str]) -> str:
     """Declarations of all tables."""
-    lines = [
-        f"extern const {_table_type(out, array)} {name}[{max(array.size, 1)}];"
-        for name, (array, _) in out.tables.items()
-    ]
+    lines = [f"extern const {_declared(name, entry)};" for name, entry in out.tables.items()]
     return _WEIGHTS_HEADER.format(kernels=names["kernels"], text="\n".join(lines))
 
 
@@ -175,23 +175,19 @@ _WEIGHTS_HEADER: Final = """\
 def weights_source(out: CBuilder, names: Mapping[str, str]) -> str:
     """Every table, with what it is."""
     parts = [f'#include "{names["model"]}.h"\n#include "{names["weights"]}.h"\n']
-    for name, (array, note) in out.tables.items():
-        kind = _table_type(out, array)
+    for name, entry in out.tables.items():
         parts.append(
-            f"/* {note} */\nEP_WEIGHTS_SECTION const {kind} {name}[{max(array.size, 1)}] = {{\n"
-            f"{_table_body(array)}\n}};\n"
+            f"/* {entry.note} */\nEP_WEIGHTS_SECTION const {_declared(name, entry)} = {{\n"
+            f"{_body(entry.content)}\n}};\n"
         )
     return "\n".join(parts)
 
 
-def _table_type(out: CBuilder, array: Array) -> str:
-    if array.dtype.names:
-        return "ep_scale_t"
-    names = {"float32": "float", "bool": "uint8_t"}
-    return names.get(array.dtype.name, f"{array.dtype.name}_t")
+def _declared(name: str, entry: Table) -> str:
+    return f"{entry.kind} {name}[{max(entry.content.size, 1)}]"
 
 
-def _table_body(array: Array) -> str:
+def _body(array: Array) -> str:
     if array.dtype.names:
         pairs = [f"{{{number(m)}, {number(s)}}}" for m, s in array.tolist()]
         rows = (", ".join(pairs[i : i + 5]) for i in range(0, len(pairs), 5))

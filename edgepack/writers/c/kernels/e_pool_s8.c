@@ -5,7 +5,7 @@ typedef struct {
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, low, high;
 } ep_pool_t;
 
-/*@ ep_average_s8 */
+/*@ ep_average_s8, s16 */
 /* Mean of each window, halves away from zero. */
 void ep_average_s8(const ep_pool_t *p, const int8_t *x, int8_t *y)
 {
@@ -35,7 +35,7 @@ void ep_average_s8(const ep_pool_t *p, const int8_t *x, int8_t *y)
     }
 }
 
-/*@ ep_max_s8 */
+/*@ ep_max_s8, s16 */
 /* Maximum of each window. */
 void ep_max_s8(const ep_pool_t *p, const int8_t *x, int8_t *y)
 {
@@ -49,7 +49,7 @@ void ep_max_s8(const ep_pool_t *p, const int8_t *x, int8_t *y)
                 const int32_t begin = (left < 0) ? 0 : left;
                 const int32_t end = ep_clamp(left + p->kernel_w, 0, p->in_w);
                 for (int32_t c = 0; c < p->in_c; c++) {
-                    int32_t best = -128;
+                    int32_t best = INT8_MIN;
                     for (int32_t k = first; k < last; k++) {
                         for (int32_t l = begin; l < end; l++) {
                             const int32_t value = x[(k * p->in_w + l) * p->in_c + c];
