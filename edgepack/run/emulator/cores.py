@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from edgepack.errors import BadTarget
 from edgepack.devices import Target
+from edgepack.errors import BadTarget
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One of QEMU's machines: where its memories lie, their bytes, and its counters' registers
-    and clock.
+    """One of QEMU's machines: where its memories lie, their bytes, its counters and their clock.
 
     `vectors` is where the core looks for its vector table after reset.
     """

@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from edgepack.errors import BadInput, EdgepackError
 from edgepack.devices import Target
+from edgepack.errors import BadInput, EdgepackError
 from edgepack.run.emulator.cores import Processor
 from edgepack.run.emulator.elf import Elf
 from edgepack.run.emulator.linker import Layout
@@ -50,7 +50,7 @@ class CModel:
 
     @classmethod
     def read(cls, folder: Path) -> CModel:
-        """Read the header and the order of nodes. Raises BadInput for a folder of something else."""
+        """Read the header and the order of nodes. Raises BadInput for a folder of other things."""
         for header in sorted(folder.glob("*.h")):
             defines = _DEFINE.findall(header.read_text(encoding="utf-8", errors="replace"))
             if any(kind == "ARENA_BYTES" for _, kind, *_ in defines):
@@ -64,7 +64,7 @@ class CModel:
     def _of(cls, folder: Path, stem: str, defines: Sequence[tuple[str, ...]]) -> CModel:
         ports: dict[str, list[int]] = {"INPUT": [], "OUTPUT": []}
         arena = 0
-        for _, kind, side, _, value in defines:
+        for _, _, side, _, value in defines:
             if side:
                 ports[side].append(int(value))
             else:

@@ -1,8 +1,8 @@
 """Runs a program on one of QEMU's boards, where qemu-system-arm is installed.
 
 With `-icount` virtual time is the number of instructions: at shift 8 each takes 256 ns, more than
-five ticks of the board's counter (20 MHz or more), so that a difference of two readings gives the count
-exactly. What the readings themselves take is measured by the program and taken off.
+five ticks of the board's counter (20 MHz or more), so that a difference of two readings gives the
+count exactly. What the readings themselves take is measured by the program and taken off.
 """
 
 from __future__ import annotations

@@ -146,9 +146,9 @@ class UnicornMachine:
             bytes(self._uc.mem_read(self._call("output", index), size))
             for index, size in enumerate(self._model.output_bytes)
         )
-        marks = self._marks() if paint else (None, None)
+        stack, arena = self._marks() if paint else (None, None)
         return Ran(
-            outputs, instructions, tuple(nodes) if any(self._calls) else (), *marks,
+            outputs, instructions, tuple(nodes) if any(self._calls) else (), stack, arena,
             unaligned if self._watched else None,
         )  # fmt: skip
 
@@ -206,7 +206,8 @@ class UnicornMachine:
         self._state = _State(
             limit=limit, code_base=first, code_bytes=len(code),
             starts=self._starts.ctypes.data, code=ctypes.addressof(self._code),
-            profile=hook.address if hook else 1, profile_end=hook.address + hook.bytes if hook else 1,
+            profile=hook.address if hook else 1,
+            profile_end=hook.address + hook.bytes if hook else 1,
             nodes=ctypes.addressof(self._nodes), calls=ctypes.addressof(self._calls),
             node_count=slots - 1, node=slots - 1,
             strict=firmware.processor.core.strict_alignment,
