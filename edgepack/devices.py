@@ -79,10 +79,16 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """How to run the device's code on a host: a QEMU machine and a Unicorn CPU model, if any."""
+    """How to run the device's code on a host: a QEMU machine and a Unicorn CPU model, if any.
+
+    `cycles_per_instruction`, an average over inferences, turns counted instructions into time.
+    """
 
     qemu_machine: str | None
     unicorn_cpu: str | None
+    cycles_per_instruction: float | None = None
+    cycles_source: str = ""
+    cycles_unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,9 +208,18 @@ def _read_kernel_set_name(table: Table, runtime: Runtime) -> KernelSet | None:
 def _read_emulator(parent: Table) -> Emulator:
     table = parent.table("emulator")
     table.only(Emulator)
+    cycles = table.number("cycles_per_instruction", 0.0)
     emulator = Emulator(
-        table.text("qemu_machine", "") or None, table.text("unicorn_cpu", "") or None
+        table.text("qemu_machine", "") or None,
+        table.text("unicorn_cpu", "") or None,
+        cycles or None,
+        table.text("cycles_source", ""),
+        table.flag("cycles_unverified", False),
     )
+    if cycles < 0:
+        raise table.wrong("cycles_per_instruction", "a number above 0")
+    if cycles and not (emulator.cycles_source or emulator.cycles_unverified):
+        raise table.wrong("cycles_source", "a source, or cycles_unverified = true")
     table.finish()
     return emulator
 
