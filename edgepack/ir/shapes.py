@@ -83,20 +83,22 @@ def _windows(spatial: Shape, kernel: Shape, attrs: Attrs) -> Shape:
 def convolution(inputs: Inputs, attrs: Attrs) -> list[Spec]:
     """Conv2d and Conv3d: weights [out, *kernel, in], input channels divided by `groups`."""
     x, w = need(inputs, 0), need(inputs, 1)
-    _need_stride_per_dimension(w, attrs)
+    batch, spatial, kernel = _grouped(x, w, attrs)
+    out = _windows(spatial, kernel, attrs)
+    return [(join_layout(batch, out, w.shape[0], attrs["layout"]), x.dtype)]
+
+
+def _grouped(x: Value, w: Value, attrs: Attrs) -> tuple[int, Shape, Shape]:
+    """(batch, spatial sizes, kernel) where weights [out, *kernel, in] suit x and the groups."""
+    if w.rank != len(attrs["stride"]) + 2:
+        raise ValueError(f"weights {w.shape} do not suit the stride {attrs['stride']}")
     batch, spatial, channels = split_layout(x.shape, attrs["layout"], w.rank)
     out_channels, *kernel, in_channels = w.shape
     if in_channels * attrs["groups"] != channels or out_channels % attrs["groups"]:
         raise ValueError(
             f"weights {w.shape} with groups={attrs['groups']} do not suit {channels} channels"
         )
-    out = _windows(spatial, tuple(kernel), attrs)
-    return [(join_layout(batch, out, out_channels, attrs["layout"]), x.dtype)]
-
-
-def _need_stride_per_dimension(w: Value, attrs: Attrs) -> None:
-    if w.rank != len(attrs["stride"]) + 2:
-        raise ValueError(f"weights {w.shape} do not suit the stride {attrs['stride']}")
+    return batch, spatial, tuple(kernel)
 
 
 def depthwise_conv2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:
@@ -112,13 +114,7 @@ def depthwise_conv2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:
 def transposed_convolution(inputs: Inputs, attrs: Attrs) -> list[Spec]:
     """ConvTranspose2d and 3d, weights as Conv's: `pad` cuts the full output, `output_pad` adds."""
     x, w = need(inputs, 0), need(inputs, 1)
-    _need_stride_per_dimension(w, attrs)
-    batch, spatial, channels = split_layout(x.shape, attrs["layout"], w.rank)
-    out_channels, *kernel, in_channels = w.shape
-    if in_channels * attrs["groups"] != channels or out_channels % attrs["groups"]:
-        raise ValueError(
-            f"weights {w.shape} with groups={attrs['groups']} do not suit {channels} channels"
-        )
+    batch, spatial, kernel = _grouped(x, w, attrs)
     out = [
         (size - 1) * s + d * (k - 1) + 1 - before - after + extra
         for size, k, s, d, (before, after), extra in zip(
@@ -126,7 +122,7 @@ def transposed_convolution(inputs: Inputs, attrs: Attrs) -> list[Spec]:
             attrs["output_pad"], strict=True,
         )
     ]  # fmt: skip
-    return [(join_layout(batch, out, out_channels, attrs["layout"]), x.dtype)]
+    return [(join_layout(batch, out, w.shape[0], attrs["layout"]), x.dtype)]
 
 
 def pool2d(inputs: Inputs, attrs: Attrs) -> list[Spec]:

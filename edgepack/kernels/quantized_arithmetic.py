@@ -34,21 +34,23 @@ def _spare_bits(node: Node) -> int:
 @quantized("Add")
 def add(node: Node, a: Array, b: Array) -> Array:
     """A + b; scales are widened to float64 first."""
-    one, two = double(scale(node.input(0))), double(scale(node.input(1)))
-    bits, twice = _spare_bits(node), 2 * max(one, two)
-    left, right = _common_scale(node, a, b, bits, one, two, twice)
-    real = twice / (2**bits * double(scale(node.output)))
+    left, right, real = _on_one_scale(node, a, b)
     return finish(node, fp.multiply(left + right, *fp.quantize_multiplier(real)))
 
 
 @quantized("Sub")
 def sub(node: Node, a: Array, b: Array) -> Array:
     """A - b."""
+    left, right, real = _on_one_scale(node, a, b)
+    return finish(node, fp.multiply(left - right, *fp.quantize_multiplier(real)))
+
+
+def _on_one_scale(node: Node, a: Array, b: Array) -> tuple[fp.Ints, fp.Ints, float]:
+    """Both on a finer common scale, and that over the output's."""
     one, two = double(scale(node.input(0))), double(scale(node.input(1)))
     bits, twice = _spare_bits(node), 2 * max(one, two)
     left, right = _common_scale(node, a, b, bits, one, two, twice)
-    real = twice / (2**bits * double(scale(node.output)))
-    return finish(node, fp.multiply(left - right, *fp.quantize_multiplier(real)))
+    return left, right, twice / (2**bits * double(scale(node.output)))
 
 
 @quantized("Mul")

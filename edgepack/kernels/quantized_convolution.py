@@ -7,7 +7,7 @@ import numpy as np
 from edgepack.ir import Array, Node
 from edgepack.kernels import fixed_point as fp
 from edgepack.kernels.convolution import any_layout, columns, out_spatial, pad_spatial, taps
-from edgepack.kernels.pooling import nearest_indices, window_count, window_sum
+from edgepack.kernels.pooling import resize_nearest, window_count, window_sum
 from edgepack.kernels.quantized_scale import (
     double,
     exact_matmul,
@@ -116,12 +116,7 @@ def max_pool2d(node: Node, x: Array) -> Array:
     return np.clip(best, *limits(node))
 
 
-@quantized("ResizeNearest")
-@any_layout
-def resize_nearest(node: Node, x: Array) -> Array:
-    """The nearest element."""
-    rows = nearest_indices(node, 0, x.shape[1])
-    return x[:, rows][:, :, nearest_indices(node, 1, x.shape[2])]
+quantized("ResizeNearest")(resize_nearest)
 
 
 def bilinear_places(node: Node, dim: int, size: int) -> tuple[fp.Ints, fp.Ints, fp.Ints]:

@@ -15,6 +15,7 @@ from edgepack.ir import Array, DType, Node, Value
 from edgepack.kernels import fixed_point as fp
 from edgepack.kernels.quantized_activation import sigmoid16, tanh16
 from edgepack.kernels.quantized_scale import double, exact_matmul, offset, refuse, scale, zero
+from edgepack.kernels.recurrent import given
 from edgepack.kernels.registry import quantized
 
 GATE_SCALE: Final = 2.0**-12
@@ -29,7 +30,7 @@ def lstm(node: Node, *inputs: Array | None) -> Array:
     A step's four gates are those of `inputs` 1..4 (input), 5..8 (recurrent) and 12..15 (bias).
     """
     check_lstm(node)
-    x, h, c = _given(inputs, 0), _given(inputs, 18), _given(inputs, 19)
+    x, h, c = given(inputs, 0), given(inputs, 18), given(inputs, 19)
     steps = x if node.attrs["time_major"] else np.swapaxes(x, 0, 1)
     cell = c.astype(np.int64)
     outputs = []
@@ -47,12 +48,6 @@ def check_lstm(node: Node) -> None:
         raise refuse(node, "only LSTM without peepholes, projection, coupling or normalization")
     if node.input(19).dtype is not DType.INT16:
         raise refuse(node, "only a 16-bit cell state")
-
-
-def _given(inputs: tuple[Array | None, ...], index: int) -> Array:
-    array = inputs[index]
-    assert array is not None  # the shape rule and `check_lstm` asked for it
-    return array
 
 
 def _step(
@@ -85,7 +80,7 @@ def _matrix(
 ) -> fp.Ints:  # fmt: skip
     """One product in units of the gates, saturated to 16 bits."""
     value = node.input(source)
-    filters = offset(node.input(weight), _given(inputs, weight))
+    filters = offset(node.input(weight), given(inputs, weight))
     sums = exact_matmul(offset(value, x), filters.T)
     sums = sums if bias is None else sums + bias.astype(np.int64)
     real = double(scale(value) * scale(node.input(weight))) / GATE_SCALE

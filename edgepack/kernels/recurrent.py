@@ -16,14 +16,14 @@ def lstm(node: Node, *inputs: Array | None) -> Array:
 
     c' = f * c + i * g and h' = o * tanh(c'), then the projection. Without w_i, i = 1 - f.
     """
-    x, weights, recurrent = _part(inputs, 0), inputs[1:5], inputs[5:9]
-    peepholes, biases, h, c = inputs[9:12], inputs[12:16], _part(inputs, 18), _part(inputs, 19)
+    x, weights, recurrent = given(inputs, 0), inputs[1:5], inputs[5:9]
+    peepholes, biases, h, c = inputs[9:12], inputs[12:16], given(inputs, 18), given(inputs, 19)
     if any(v is not None for v in inputs[20:]):
         finding = Finding(node.name, "Lstm", str(x.dtype), "layer normalization in the gates")
         raise Unsupported("there is no reference kernel", [finding])
 
     def gate(index: int, step: Array, peep: int | None = None) -> Array:
-        w, r, b = _part(weights, index), _part(recurrent, index), biases[index]
+        w, r, b = given(weights, index), given(recurrent, index), biases[index]
         total: Array = step @ w.T + h @ r.T
         total = total if b is None else total + b
         p = None if peep is None else peepholes[peep]
@@ -41,9 +41,10 @@ def lstm(node: Node, *inputs: Array | None) -> Array:
     return y if node.attrs["time_major"] else np.swapaxes(y, 0, 1)
 
 
-def _part(inputs: tuple[Array | None, ...], index: int) -> Array:
+def given(inputs: tuple[Array | None, ...], index: int) -> Array:
+    """An input that must be there: the shape rule asks for all but those of the input gate."""
     array = inputs[index]
-    assert array is not None  # the shape rule asks for all but those of w_i
+    assert array is not None
     return array
 
 

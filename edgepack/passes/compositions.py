@@ -6,6 +6,8 @@ plain integers, not quantized ones.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgepack.ir import DType, Graph, Node, Value
@@ -17,6 +19,24 @@ def squared_difference(graph: Graph, node: Node) -> bool:
     """(a - b) * (a - b)."""
     difference = Maker(graph, node)("Sub", *node.inputs)
     supersede(graph, node.output, "Mul", [difference, difference])
+    return True
+
+
+def gelu(graph: Graph, node: Node) -> bool:
+    """x * (1 + erf(x / sqrt 2)) * 0.5, or its tanh form, spelled as runtimes fuse it."""
+    make, x = Maker(graph, node), node.input(0)
+
+    def number(value: float) -> Value:
+        return make.constant(value, x.dtype)
+
+    if node.attrs["approximate"]:
+        cube = make("Mul", make("Mul", x, x), x)
+        inner = make("Add", x, make("Mul", cube, number(0.044715)))
+        share = make("Tanh", make("Mul", inner, number(math.sqrt(2 / math.pi))))
+    else:
+        share = make("Erf", make("Div", x, number(math.sqrt(2))))
+    scaled = make("Mul", x, make("Add", share, number(1.0)))
+    supersede(graph, node.output, "Mul", [scaled, number(0.5)])
     return True
 
 

@@ -15,7 +15,7 @@ costs the first step no product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -47,6 +47,12 @@ class Weights:
     def out(self) -> int:
         """Size of the hidden state: the units, or what they are projected to."""
         return self.r.shape[1]
+
+
+def in_order(array: Array, order: Sequence[int]) -> Array:
+    """The gates' rows in another order: the first is that of `order[0]`."""
+    gates = np.split(array, len(order))
+    return np.concatenate([gates[i] for i in order])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ _L2_FLOOR: Final = 1e-6  # the length that L2_NORMALIZATION divides by is at lea
 
 legalizes("SquaredDifference")(on_reals(compositions.squared_difference))
 legalizes("RmsNorm")(on_reals(compositions.layer_norm))
+legalizes("Gelu")(on_reals(compositions.gelu))  # the operator itself came with operator set 20
 
 
 @legalizes("Square")
@@ -39,29 +40,6 @@ def not_equal(graph: Graph, node: Node) -> bool:
 def prelu(graph: Graph, node: Node) -> bool:
     """PRelu broadcasts its slopes only."""
     return compositions.broadcast_inputs(graph, node, 0)
-
-
-@legalizes("Gelu")
-@on_reals
-def gelu(graph: Graph, node: Node) -> bool:
-    """x * (1 + erf(x / sqrt 2)) * 0.5, or its tanh form, spelled as runtimes fuse it.
-
-    The operator itself came with operator set 20.
-    """
-    make, x = Maker(graph, node), node.input(0)
-
-    def number(value: float) -> Value:
-        return make.constant(value, x.dtype)
-
-    if node.attrs["approximate"]:
-        cube = make("Mul", make("Mul", x, x), x)
-        inner = make("Add", x, make("Mul", cube, number(0.044715)))
-        share = make("Tanh", make("Mul", inner, number(math.sqrt(2 / math.pi))))
-    else:
-        share = make("Erf", make("Div", x, number(math.sqrt(2))))
-    scaled = make("Mul", x, make("Add", share, number(1.0)))
-    supersede(graph, node.output, "Mul", [scaled, number(0.5)])
-    return True
 
 
 @legalizes("Softmax")

@@ -52,7 +52,10 @@ def _bias(graph: Graph, node: Node) -> Ints | int:
 Convolve = Callable[[Ints], Value]  # digits, with their padding, to int32 sums
 
 
-def _convolution(graph: Graph, node: Node, axes: tuple[int, ...], place: Any) -> Ints:
+Place = Callable[[Ints, int, Array], Ints]  # input, what stands for zero, weights to sums
+
+
+def _convolution(graph: Graph, node: Node, axes: tuple[int, ...], place: Place) -> Ints:
     """Requantized sums; `place` takes the input to the padded digits' convolutions.
 
     `axes` are those of the weights over which one output channel sums.
@@ -96,28 +99,26 @@ def _plain(graph: Graph, node: Node, keys: Sequence[str]) -> Callable[[Value, Va
     return lambda x, w: graph.add(node.op, [x, w], attrs)
 
 
-@spells("Conv2d")
-def conv2d(graph: Graph, node: Node) -> Ints:
-    """Padding holds the zero point."""
-    convolve = _plain(graph, node, ("stride", "dilation", "groups"))
-
+def _padded(node: Node, convolve: Callable[[Value, Value], Value]) -> Place:
     def place(counted: Ints, middle: int, weights: Array) -> Ints:
         padded = counted.padded(_spatial_pads(node.attrs["pad"]), middle)
         return _digits(padded, weights, convolve)
 
-    return _convolution(graph, node, (1, 2, 3), place)
+    return place
+
+
+@spells("Conv2d")
+def conv2d(graph: Graph, node: Node) -> Ints:
+    """Padding holds the zero point."""
+    convolve = _plain(graph, node, ("stride", "dilation", "groups"))
+    return _convolution(graph, node, (1, 2, 3), _padded(node, convolve))
 
 
 @spells("DepthwiseConv2d")
 def depthwise_conv2d(graph: Graph, node: Node) -> Ints:
     """One filter per channel and multiple."""
     convolve = _plain(graph, node, ("stride", "dilation"))
-
-    def place(counted: Ints, middle: int, weights: Array) -> Ints:
-        padded = counted.padded(_spatial_pads(node.attrs["pad"]), middle)
-        return _digits(padded, weights, convolve)
-
-    return _convolution(graph, node, (0, 1, 2), place)
+    return _convolution(graph, node, (0, 1, 2), _padded(node, convolve))
 
 
 @spells("ConvTranspose2d")

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from edgepack.ir import DType, Graph, Node, Value
-from edgepack.passes.compositions import squared_difference
+from edgepack.ir import DType, Graph, Node
+from edgepack.passes.compositions import gelu, squared_difference
 from edgepack.passes.match import supersede
 from edgepack.passes.rules import Maker
 from edgepack.passes.tflite.rules import spells_out
 
-
-@spells_out("Gelu")
-def gelu(graph: Graph, node: Node) -> bool:
-    """x / 2 * (1 + erf(x / sqrt 2)), or its tanh form."""
-    make, x = Maker(graph, node), node.input(0)
-
-    def number(value: float) -> Value:
-        return make.constant(value, DType.FLOAT32)
-
-    if node.attrs["approximate"]:
-        cube = make("Mul", make("Mul", x, x), x)
-        inner = make("Add", x, make("Mul", cube, number(0.044715)))
-        core = make("Tanh", make("Mul", inner, number(math.sqrt(2 / math.pi))))
-    else:
-        core = make("Erf", make("Mul", x, number(math.sqrt(0.5))))
-    half = make("Mul", x, number(0.5))
-    supersede(graph, node.output, "Mul", [half, make("Add", core, number(1.0))])
-    return True
+spells_out("Gelu")(gelu)
 
 
 @spells_out("HardSwish")

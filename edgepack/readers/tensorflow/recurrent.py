@@ -26,6 +26,7 @@ from edgepack.readers.recurrent import (
     Scan,
     Weights,
     gru,
+    in_order,
     lstm,
     rnn,
 )
@@ -144,14 +145,9 @@ def _weights(call: Call, kind: str, arrays: Sequence[Array]) -> Weights:
     """Keras' kernels are [in, gates * units], its biases one row or one for each product."""
     kernel, recurrent, *biases = arrays
     order = _GATES[kind]
-    rows = [_reordered(np.asarray(a).T, order) for a in (kernel, recurrent)]
-    rows += [_reordered(row, order) for row in np.atleast_2d(biases[0])] if biases else []
+    rows = [in_order(np.asarray(a).T, order) for a in (kernel, recurrent)]
+    rows += [in_order(row, order) for row in np.atleast_2d(biases[0])] if biases else []
     return Weights(*(call.const(a, name="weight") for a in rows))
-
-
-def _reordered(array: Array, order: tuple[int, ...]) -> Array:
-    gates = np.split(array, len(order))
-    return np.concatenate([gates[i] for i in order])
 
 
 def _run(

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from edgepack.ir import Array, Value
 from edgepack.readers.emitter import Refused
 from edgepack.readers.recurrent import (
@@ -18,6 +16,7 @@ from edgepack.readers.recurrent import (
     Scan,
     Weights,
     gru,
+    in_order,
     lstm,
     rnn,
 )
@@ -128,12 +127,7 @@ def _array(tensor: Any) -> Array:
 
 
 def _weights(call: Call, order: tuple[int, ...], arrays: Sequence[Array]) -> Weights:
-    return Weights(*(call.const(_reordered(a, order), name="weight") for a in arrays))
-
-
-def _reordered(array: Array, order: tuple[int, ...]) -> Array:
-    gates = np.split(array, len(order))
-    return np.concatenate([gates[i] for i in order])
+    return Weights(*(call.const(in_order(a, order), name="weight") for a in arrays))
 
 
 # -- cells: one step -------------------------------------------------------------------------------
