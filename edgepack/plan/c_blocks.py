@@ -178,7 +178,9 @@ def _joined(nodes: Sequence[Node], memory: _Memory) -> dict[Value, tuple[Value, 
     for step, node in enumerate(nodes, start=1):
         for value, start in runs_of_concat(node) or ():
             whole = not value.is_const and memory.root[value] == (value, 0)
-            once = node.inputs.count(value) == 1
+            once = (
+                sum(memory.root[v][0] is value for v in node.present_inputs if not v.is_const) == 1
+            )
             if whole and once and last[value] == step and start % alignment_of(value) == 0:
                 found[value] = node.output, start
     return found

@@ -8,7 +8,7 @@ from edgepack.errors import InternalError
 from edgepack.ir import Graph, Node, Value
 from edgepack.ir.dtypes import Array
 from edgepack.plan.c_loops import ALIGNMENT, LOOPS, alignment_of
-from edgepack.plan.c_overlap import overlap, scratch_bytes, view
+from edgepack.plan.c_overlap import overlap, runs_of_concat, scratch_bytes, view
 from edgepack.plan.c_plan import CPlan
 
 _NOBODY = -1
@@ -89,6 +89,8 @@ def _arena_inputs(node: Node) -> list[Value]:
 
 def _marks_of_output(node: Node, output: Value, arena: _Arena) -> Array:
     """Fresh ones, or for bytes that are an input's unchanged, those of the input."""
+    if runs_of_concat(node) and not any(v.is_const for v in node.present_inputs):
+        return np.concatenate([arena.marks[v] for v in node.present_inputs])
     shown = view(node, output)
     if shown is None or shown[0].is_const:
         return arena.fresh_marks(output)
