@@ -104,13 +104,17 @@ class LayerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long one inference takes; `kind` is measured, instructions or estimated."""
+    """How long one inference takes; `kind` is measured, instructions or estimated.
+
+    `basis` says what an estimate rests on.
+    """
 
     where: str
     kind: Literal["measured", "instructions", "estimated"]
     value: float | None
     unit: str
     runs: int | None = None
+    basis: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,7 @@ class Report:
     layers: tuple[LayerInfo, ...] = ()
     latency: Latency | None = None
     latencies: tuple[Latency, ...] = ()
+    emulator: Mapping[str, Any] | None = None
     requirements: tuple[Requirement, ...] = ()
     compression: tuple[Compression, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -22,7 +22,10 @@ _WARM_UP = 3
 _ENOUGH_SECONDS, _FEWEST_RUNS = 0.2, 5  # a slow model's median is steady after a few runs
 NOT_RUN = "not run in"  # how notes on files that could not be run here begin
 MICRO = "tflm"  # the key of the TFLite file as TensorFlow Lite Micro runs it
-LABELS = {"tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TFLite Micro"}
+EMULATED = "c"  # the key of the C export, which only an emulator runs here
+LABELS = {
+    "tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TFLite Micro", EMULATED: "emulator",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

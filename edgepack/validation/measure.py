@@ -11,7 +11,7 @@ from edgepack.ir import Array
 from edgepack.report import Accuracy, Latency
 from edgepack.validation.bundle import DeviceSamples
 from edgepack.validation.compare import Apart, Noise, class_of, is_tied, share
-from edgepack.validation.files import MICRO, OpenFile
+from edgepack.validation.files import EMULATED, MICRO, OpenFile
 
 Sample = Mapping[str, Array]
 
@@ -136,5 +136,6 @@ def _rounded(figure: float | None) -> float | None:
 
 
 def latencies_of(files: Sequence[OpenFile], sample: Sample, runs: int) -> tuple[Latency, ...]:
-    """Host latency of each file; TensorFlow Lite Micro's says nothing and is left out."""
-    return tuple(file.latency(sample, runs) for file in files if file.key != "tflm")
+    """Host latency of each file; what stands for a microcontroller has none and is left out."""
+    timed = (file for file in files if file.key not in (MICRO, EMULATED))
+    return tuple(file.latency(sample, runs) for file in timed)
