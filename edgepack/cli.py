@@ -187,7 +187,7 @@ def export(
     target: TargetId,
     out: Annotated[Path, typer.Option(help="folder to write; an earlier export is replaced")],
     formats: Annotated[
-        str | None, typer.Option(help="tflite,onnx (default: what the target's runtime takes)")
+        str | None, typer.Option(help="tflite,onnx,c (default: what the target's runtime takes)")
     ] = None,
     quantize: Quantize = "auto",
     calibration: Data = None,
@@ -255,6 +255,10 @@ def export(
     recipe: Annotated[
         Path | None, typer.Option(help="a .toml with any of these options and [[compress]] steps")
     ] = None,
+    optimize: Annotated[
+        str, typer.Option(help="what C kernels and their memory are chosen for: speed, ram, flash")
+    ] = "speed",
+    prefix: Annotated[str, typer.Option(help="of all names and files of the C project")] = "model",
     input_shape: Shape = None,
     weights: Weights = None,
     trust: Trust = False,
@@ -274,8 +278,8 @@ def export(
             range_method=range_method, effort=effort, layer=layer, max_flash=max_flash,
             min_sqnr=min_sqnr, io=io, input_layout=input_layout, preprocess=preprocess,
             eval=eval_data, min_accuracy=min_accuracy, max_drop=max_drop, allow_misfit=allow_misfit,
-            onnx_exact=onnx_exact, prune=prune, factorize=factorize, cluster=cluster,
-            compress=compress, recipe=recipe,
+            onnx_exact=onnx_exact, optimize=optimize, prefix=prefix, prune=prune,
+            factorize=factorize, cluster=cluster, compress=compress, recipe=recipe,
             input_shape=input_shape, weights=weights, trust=trust, seed=seed, threads=threads,
         )  # fmt: skip
     _finish(report, as_json, quiet, out)

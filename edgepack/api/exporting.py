@@ -12,6 +12,7 @@ from typing import Any
 
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
+from edgepack.api.c_project import FOLDER, c_project, project_info, write_project
 from edgepack.api.checking import fit_requirements, notes_on, source_info
 from edgepack.api.compress import compressed, legalized, steps_of
 from edgepack.api.diagnosis import diagnosed
@@ -85,15 +86,22 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
             findings,
             hint="--allow-misfit exports all the same",
         )
-    files = write_files(lowered, formats, exact=wanted.onnx_exact)
+    project = c_project(lowered, profile, wanted) if "c" in formats else {}
+    # C has no runtime on this machine: where it is alone, its integers are measured as TFLite
+    files = write_files(
+        lowered, formats if formats != ("c",) else ("tflite",), exact=wanted.onnx_exact
+    )
     verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
     report = dataclasses.replace(report, compression=(*record, *stored))
+    if project:
+        report = dataclasses.replace(report, files={**report.files, "c": project_info(project)})
     named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
     with replaced_folder(Path(out)) as folder:
         for name, data in named.values():
             (folder / name).write_bytes(data)
+        write_project(folder / FOLDER, project)
         write_bundle(folder, named, lowered.interface, kept, profile.id)
         (folder / "report.json").write_text(report.to_json())
         (folder / "report.html").write_text(render_page(report), encoding="utf-8")

@@ -14,8 +14,10 @@ from edgepack.errors import BadInput
 from edgepack.preprocess import parse_preprocess
 from edgepack.quantize.options import INTEGER_SCHEMES, LAYER_PRECISIONS, METHODS, SCHEMES
 from edgepack.readers.options import ReadOptions
+from edgepack.writers.c.ctext import require_identifier
 
-FORMATS = ("tflite", "onnx")
+FORMATS = ("tflite", "onnx", "c")
+OPTIMIZE = ("speed", "ram", "flash")
 _READING = ("input_shape", "weights", "trust")
 # What each command takes beside its own arguments; `export` takes every option.
 TAKEN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -61,6 +63,8 @@ class ExportOptions:
     max_drop: float | None = None
     allow_misfit: bool = False
     onnx_exact: bool = False
+    optimize: str = "speed"
+    prefix: str = "model"
     prune: float | None = None
     factorize: float | None = None
     cluster: int | None = None
@@ -76,6 +80,8 @@ class ExportOptions:
         _one_of("range_method", self.range_method, METHODS)
         _one_of("effort", self.effort, (None, *EFFORTS))
         _one_of("io", self.io, (None, "int8", "uint8", "float"))
+        _one_of("optimize", self.optimize, OPTIMIZE)
+        require_identifier(self.prefix)
         _one_of("input_layout", self.input_layout, (None, "nhwc", "nchw", "keep"))
         _at_least("samples", self.samples, 1)
         _at_least("threads", self.threads, 1)
@@ -133,6 +139,11 @@ class ExportOptions:
             raise BadInput(
                 f"--onnx-exact says how to write ONNX, and the formats are {','.join(chosen)}",
                 hint="give --formats onnx or --formats tflite,onnx",
+            )
+        if (self.optimize, self.prefix) != ("speed", "model") and "c" not in chosen:
+            raise BadInput(
+                f"--optimize and --prefix are about C, and the formats are {','.join(chosen)}",
+                hint="give --formats c or --formats tflite,c",
             )
         return chosen
 
