@@ -168,12 +168,16 @@ def test_four_bits_become_eight_where_the_runtime_has_no_such_kernel():
 
 
 def test_outputs_are_no_longer_too_large_on_average():
-    """A convolution with 4-bit weights and positive outputs, against exact arithmetic."""
+    """A convolution with 4-bit weights and positive outputs, against exact arithmetic.
+
+    Its channels' scales are spread over an octave: what is too much goes from half a unit to one.
+    """
+    scales = [round(0.08 * 2 ** (i / 8), 5) for i in range(8)]
     graph = parse(
         "x: int8[1, 24, 24, 16] @ q(0.02, -128) = input()\n"
-        "w: int4[8, 1, 1, 16] @ q(0.1, 0) = random()\n"
-        "b: int32[8] @ q(0.002, 0) = full(900, 8)\n"
-        'y: q(0.0173, -128) = Conv2d(x, w, b, activation="relu")\noutput(y)'
+        f"w: int4[8, 1, 1, 16] @ q({scales}, axis=0) = random()\n"
+        f"b: int32[8] @ q({[0.02 * s for s in scales]}, axis=0) = full(900, 8)\n"
+        'y: q(0.0128, -128) = Conv2d(x, w, b, activation="relu")\noutput(y)'
     )
     x = np.random.default_rng(0).integers(-128, 0, (1, 24, 24, 16)).astype(np.int8)
 
@@ -181,7 +185,7 @@ def test_outputs_are_no_longer_too_large_on_average():
         node = changed.nodes[0]
         (got,) = ReferenceRuntime(changed).run([x])
         sums = (x.astype(float) + 128) @ node.input(1).const.reshape(8, 16).T.astype(float) + 900
-        exact = sums * (0.02 * 0.1 / 0.0173) - 128
+        exact = sums * (np.float32(scales) * 0.02 / 0.0128) - 128
         inside = (exact > -127) & (exact < 126)
         return abs(float((got - exact)[inside].mean()))
 
