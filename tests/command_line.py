@@ -60,3 +60,11 @@ def assert_refused(result: Result, *words: str) -> None:
     assert "internal error" not in result.err
     for word in words:
         assert word in result.err, result.err
+
+
+def placed(folder: Path, name: str, data: bytes) -> Path:
+    """The file `folder`/`name` with this content."""
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    return path

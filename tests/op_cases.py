@@ -11,7 +11,7 @@ with the operator's, in lower case, before the slash.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,15 @@ class Case:
             np.asarray(self.feeds.get(v.name, usual)(rng, v.shape, v.dtype), v.dtype.numpy)
             for v in self.graph().inputs
         ]
+
+    def assert_agree(self, got: Sequence[Array], want: Sequence[Array]) -> None:
+        """Results of the same shapes and dtypes, near enough."""
+        for g, w in zip(got, want, strict=True):
+            assert (g.dtype, g.shape) == (w.dtype, w.shape)
+            if w.dtype.kind == "f":
+                np.testing.assert_allclose(g, w, rtol=self.rtol, atol=self.atol)
+            else:
+                np.testing.assert_array_equal(g, w)
 
 
 # -- feeds -----------------------------------------------------------------------------------------

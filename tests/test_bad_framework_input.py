@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import framework_models
-from tests.command_line import assert_refused, call
+from tests.command_line import assert_refused, call, placed
 
 Capture = pytest.CaptureFixture[str]
 Make = Callable[[Path, Path], list[object]]
@@ -29,29 +29,22 @@ def torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def copied(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
 def half(place: Path, name: str, folder: Path) -> Path:
     data = (place / name).read_bytes()
-    return copied(folder, name, data[: len(data) // 2])
+    return placed(folder, name, data[: len(data) // 2])
 
 
 def saved(folder: Path, data: bytes) -> Path:
-    return copied(folder, "saved/saved_model.pb", data).parent
+    return placed(folder, "saved/saved_model.pb", data).parent
 
 
 KERAS: dict[str, tuple[Make, tuple[str, ...]]] = {
-    "an empty .h5": (lambda m, f: [copied(f, "e.h5", b"")], ("e.h5", "no readable Keras file")),
-    "an empty .keras": (lambda m, f: [copied(f, "e.keras", b"")], ("e.keras", "no readable")),
+    "an empty .h5": (lambda m, f: [placed(f, "e.h5", b"")], ("e.h5", "no readable Keras file")),
+    "an empty .keras": (lambda m, f: [placed(f, "e.keras", b"")], ("e.keras", "no readable")),
     "half an .h5": (lambda m, f: [half(m, "net.h5", f)], ("net.h5", "truncated")),
     "half a .keras": (lambda m, f: [half(m, "net.keras", f)], ("net.keras", "no readable")),
     "an empty archive": (
-        lambda m, f: [copied(f, "e.keras", b"PK\5\6" + bytes(18))], ("e.keras", "config.json"),
+        lambda m, f: [placed(f, "e.keras", b"PK\5\6" + bytes(18))], ("e.keras", "config.json"),
     ),
     "NaN in .h5": (lambda m, f: [m / "nan.h5"], ("NaN", "conv2d")),
     "NaN in .keras": (lambda m, f: [m / "nan.keras"], ("NaN", "conv2d")),
@@ -84,9 +77,9 @@ def made(folder: Path, weights: str, shape: str = "1,3,8,8") -> list[object]:
 
 
 TORCH: dict[str, tuple[Make, tuple[str, ...]]] = {
-    "an empty .pt2": (lambda m, f: [copied(f, "e.pt2", b"")], ("e.pt2", "torch.export")),
+    "an empty .pt2": (lambda m, f: [placed(f, "e.pt2", b"")], ("e.pt2", "torch.export")),
     "half a .pt2": (lambda m, f: [half(m, "net.pt2", f)], ("net.pt2", "torch.export")),
-    "another file": (lambda m, f: [copied(f, "n.pt2", b"garbage" * 9)], ("n.pt2", "torch.export")),
+    "another file": (lambda m, f: [placed(f, "n.pt2", b"garbage" * 9)], ("n.pt2", "torch.export")),
     "NaN in .pt2": (lambda m, f: [m / "nan.pt2"], ("NaN", "0.weight")),
     "NaN in a state dict": (lambda m, f: made(m, "nan.pth"), ("NaN", "0.weight")),
     "a pickled network": (lambda m, f: made(m, "whole.pth"), ("runs code", "--trust")),

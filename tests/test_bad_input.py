@@ -17,7 +17,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgepack.writers.tflite import write_tflite
-from tests.command_line import RUN, Result, assert_refused, call, spawn
+from tests.command_line import RUN, Result, assert_refused, call, placed, spawn
 from tests.quantized_op_cases import QUANTIZED_CASES
 from tests.small_models import TARGET, onnx_bytes, save_onnx, tflite_bytes
 
@@ -45,17 +45,10 @@ def export(capfd: Capture, out: Path, *args: object) -> Result:
     return call(capfd, "export", *args, "--target", TARGET, "--out", out)
 
 
-def file(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
 def changed(folder: Path, change: Callable[[Any], None]) -> Path:
     model = onnx.load_from_string(onnx_bytes())
     change(model)
-    return file(folder, "net.onnx", model.SerializeToString())
+    return placed(folder, "net.onnx", model.SerializeToString())
 
 
 def with_weight(folder: Path, value: float) -> Path:
@@ -75,7 +68,7 @@ def one_node(folder: Path, shape: list[int | str], dtype: int = TensorProto.FLOA
         [helper.make_tensor_value_info("y", dtype, None)],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return file(folder, "one.onnx", model.SerializeToString())
+    return placed(folder, "one.onnx", model.SerializeToString())
 
 
 def with_custom_operators(folder: Path) -> Path:
@@ -105,7 +98,7 @@ def tflite_with_nan(folder: Path) -> Path:
     data = tflite_bytes()
     weight = np.float32(net_weight()).tobytes()
     assert data.count(weight) == 1
-    return file(folder, "nan.tflite", data.replace(weight, np.float32(np.nan).tobytes()))
+    return placed(folder, "nan.tflite", data.replace(weight, np.float32(np.nan).tobytes()))
 
 
 def net_weight() -> float:
@@ -119,25 +112,25 @@ def net_weight() -> float:
 # the arguments before --target, and words of the message
 MODELS: dict[str, tuple[Make, tuple[str, ...]]] = {
     "no such file": (lambda f: [f / "none.onnx"], ("none.onnx", "there is no file")),
-    "an empty file": (lambda f: [file(f, "e.onnx", b"")], ("e.onnx", "no ONNX graph")),
-    "an empty TFLite file": (lambda f: [file(f, "e.tflite", b"")], ("e.tflite", "TFL3")),
+    "an empty file": (lambda f: [placed(f, "e.onnx", b"")], ("e.onnx", "no ONNX graph")),
+    "an empty TFLite file": (lambda f: [placed(f, "e.tflite", b"")], ("e.tflite", "TFL3")),
     "truncated ONNX": (
-        lambda f: [file(f, "t.onnx", onnx_bytes()[:700])], ("t.onnx", "damaged", "truncated"),
+        lambda f: [placed(f, "t.onnx", onnx_bytes()[:700])], ("t.onnx", "damaged", "truncated"),
     ),
     "truncated TFLite": (
-        lambda f: [file(f, "t.tflite", tflite_bytes()[:700])], ("t.tflite", "damaged"),
+        lambda f: [placed(f, "t.tflite", tflite_bytes()[:700])], ("t.tflite", "damaged"),
     ),
-    "TFLite called ONNX": (lambda f: [file(f, "w.onnx", tflite_bytes())], ("not an ONNX model",)),
-    "ONNX called TFLite": (lambda f: [file(f, "w.tflite", onnx_bytes())], ("not a TFLite file",)),
+    "TFLite called ONNX": (lambda f: [placed(f, "w.onnx", tflite_bytes())], ("not an ONNX model",)),
+    "ONNX called TFLite": (lambda f: [placed(f, "w.tflite", onnx_bytes())], ("not a TFLite file",)),
     "a picture": (
-        lambda f: [file(f, "p.onnx", b"\x89PNG\r\n\x1a\n" + bytes(64))], ("p.onnx", "ONNX"),
+        lambda f: [placed(f, "p.onnx", b"\x89PNG\r\n\x1a\n" + bytes(64))], ("p.onnx", "ONNX"),
     ),
-    "an unknown format": (lambda f: [file(f, "m.bin", b"x")], ("unknown format", ".tflite")),
+    "an unknown format": (lambda f: [placed(f, "m.bin", b"x")], ("unknown format", ".tflite")),
     "Python without a function": (
-        lambda f: [file(f, "net.py", b"")], ("name the function", "net.py:make"),
+        lambda f: [placed(f, "net.py", b"")], ("name the function", "net.py:make"),
     ),
     "a device": (lambda f: ["/dev/null"], ("/dev/null", "no regular file")),
-    "a checkpoint": (lambda f: [file(f, "w.pth", b"x")], ("checkpoint", "--weights")),
+    "a checkpoint": (lambda f: [placed(f, "w.pth", b"x")], ("checkpoint", "--weights")),
     "a folder without a SavedModel": (lambda f: [f], ("saved_model.pb",)),
     "NaN weights": (lambda f: [with_weight(f, np.nan)], ("NaN", "w_1")),
     "infinite weights": (lambda f: [with_weight(f, np.inf)], ("infinite", "w_1")),
@@ -157,19 +150,20 @@ MODELS: dict[str, tuple[Make, tuple[str, ...]]] = {
     "data that is not there": (lambda f: [with_external_data(f, "w.bin")], ("w.bin", "beside")),
     "a factory's file that is not there": (lambda f: [f"{f}/nets.py:make"], ("nets.py",)),
     "a factory that is not there": (
-        lambda f: [f"{file(f, 'nets.py', b'def other(): pass')}:make"], ("make", "other"),
+        lambda f: [f"{placed(f, 'nets.py', b'def other(): pass')}:make"], ("make", "other"),
     ),
     "a factory that fails": (
-        lambda f: [f"{file(f, 'nets.py', b'def make(): raise OSError(7)')}:make"], ("OSError: 7",),
+        lambda f: [f"{placed(f, 'nets.py', b'def make(): raise OSError(7)')}:make"],
+        ("OSError: 7",),
     ),
     "a factory that exits": (
-        lambda f: [f"{file(f, 'nets.py', b'def make(): raise SystemExit(0)')}:make"], ("make()",),
+        lambda f: [f"{placed(f, 'nets.py', b'def make(): raise SystemExit(0)')}:make"], ("make()",),
     ),
     "a factory of something else": (
-        lambda f: [f"{file(f, 'nets.py', b'def make(): return 3')}:make"], ("builtins.int",),
+        lambda f: [f"{placed(f, 'nets.py', b'def make(): return 3')}:make"], ("builtins.int",),
     ),
     "a factory with a slip": (
-        lambda f: [f"{file(f, 'nets.py', b'def make(:')}:make"], ("SyntaxError",),
+        lambda f: [f"{placed(f, 'nets.py', b'def make(:')}:make"], ("SyntaxError",),
     ),
 }  # fmt: skip
 
@@ -209,15 +203,15 @@ def with_nan() -> np.ndarray[Any, Any]:
 
 DATA: dict[str, tuple[Make, tuple[str, ...]]] = {
     "not there": (lambda f: ["--calibration", f / "none.npz"], ("none.npz", "does not exist")),
-    "of another kind": (lambda f: ["--calibration", file(f, "a.csv", b"1,2")], ("a.csv", ".npz")),
-    "an empty npz": (lambda f: ["--calibration", file(f, "z.npz", b"")], ("z.npz", "savez")),
-    "an empty npy": (lambda f: ["--calibration", file(f, "z.npy", b"")], ("z.npy",)),
+    "of another kind": (lambda f: ["--calibration", placed(f, "a.csv", b"1,2")], ("a.csv", ".npz")),
+    "an empty npz": (lambda f: ["--calibration", placed(f, "z.npz", b"")], ("z.npz", "savez")),
+    "an empty npy": (lambda f: ["--calibration", placed(f, "z.npy", b"")], ("z.npy",)),
     "a truncated npz": (
-        lambda f: ["--calibration", file(f, "t.npz", npz(f, x=X).read_bytes()[:900])], ("t.npz",),
+        lambda f: ["--calibration", placed(f, "t.npz", npz(f, x=X).read_bytes()[:900])], ("t.npz",),
     ),
     "no samples": (lambda f: ["--calibration", npz(f, x=X[:0])], ("no samples",)),
     "an empty folder": (
-        lambda f: ["--calibration", file(f, "images/.hidden", b"").parent], ("no images",),
+        lambda f: ["--calibration", placed(f, "images/.hidden", b"").parent], ("no images",),
     ),
     "constant": (lambda f: ["--calibration", npz(f, x=X * 0 + 7)], ("constant", "7")),
     "far out of range": (
@@ -242,17 +236,17 @@ DATA: dict[str, tuple[Make, tuple[str, ...]]] = {
         lambda f: ["--eval", npz(f, x=X, y=np.array([0, 1, 2, 9]))], ("class index 9", "4"),
     ),
     "a damaged image": (
-        lambda f: ["--calibration", file(f, "images/0_a.png", b"x").parent], ("0_a.png",),
+        lambda f: ["--calibration", placed(f, "images/0_a.png", b"x").parent], ("0_a.png",),
     ),
     "no such module": (lambda f: ["--calibration", "no_such_module:samples"], ("no_such_module",)),
     "a generator that fails": (
         lambda f: [
-            "--calibration", f"{file(f, 'g.py', b'def g(): raise KeyError(5)')}:g",
+            "--calibration", f"{placed(f, 'g.py', b'def g(): raise KeyError(5)')}:g",
         ],
         ("KeyError: 5",),
     ),
     "a generator with a slip": (
-        lambda f: ["--calibration", f"{file(f, 'g.py', b'def g(:')}:g"], ("SyntaxError",),
+        lambda f: ["--calibration", f"{placed(f, 'g.py', b'def g(:')}:g"], ("SyntaxError",),
     ),
     "means for other channels": (
         lambda f: ["--calibration", npz(f, x=X), "--preprocess", "mean=1/2"], ("2 values", "3 ch"),
@@ -321,7 +315,7 @@ def test_quantized_models_are_not_quantized_again(
     tmp_path: Path, out: Path, capfd: Capture
 ) -> None:
     data = write_tflite(QUANTIZED_CASES["conv2d/same_relu6"].graph())
-    model = file(tmp_path, "q.tflite", data)
+    model = placed(tmp_path, "q.tflite", data)
     assert_refused(export(capfd, out, model, "--quantize", "int8"), "quantized already")
     assert_untouched(out)
 
@@ -337,7 +331,7 @@ def test_quantized_models_are_not_quantized_again(
     ],
 )
 def test_targets(target: str, words: tuple[str, ...], tmp_path: Path, capfd: Capture) -> None:
-    profile = file(tmp_path, "board.toml", b'id = "board"\nname = "Board"\ncores = 3\n')
+    profile = placed(tmp_path, "board.toml", b'id = "board"\nname = "Board"\ncores = 3\n')
     name = str(profile) if target == "PROFILE" else target
     assert_refused(call(capfd, "check", save_onnx(tmp_path), "--target", name), *words)
 
@@ -346,19 +340,19 @@ def test_targets(target: str, words: tuple[str, ...], tmp_path: Path, capfd: Cap
 
 
 def test_out_is_a_file(tmp_path: Path, capfd: Capture) -> None:
-    place = file(tmp_path, "taken", b"mine")
+    place = placed(tmp_path, "taken", b"mine")
     assert_refused(export(capfd, place, save_onnx(tmp_path)), "is a file", "--out")
     assert place.read_bytes() == b"mine"
 
 
 def test_out_is_below_a_file(tmp_path: Path, capfd: Capture) -> None:
-    place = file(tmp_path, "taken", b"mine")
+    place = placed(tmp_path, "taken", b"mine")
     assert_refused(export(capfd, place / "out", save_onnx(tmp_path)), "cannot write")
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "report.json"])
 def test_out_is_another_folder(name: str, tmp_path: Path, capfd: Capture) -> None:
-    mine = file(tmp_path, f"papers/{name}", b"years of work")
+    mine = placed(tmp_path, f"papers/{name}", b"years of work")
     done = export(capfd, mine.parent, save_onnx(tmp_path))
     assert_refused(done, "holds other files", "--out")
     assert [p.name for p in mine.parent.iterdir()] == [name]
@@ -420,7 +414,7 @@ def samples():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(number: signal.Signals, tmp_path: Path, out: Path) -> None:
-    data = file(tmp_path, "slow.py", SLOW.encode())
+    data = placed(tmp_path, "slow.py", SLOW.encode())
     command = [sys.executable, "-c", RUN, "export", save_onnx(tmp_path), "--target", TARGET]
     command += ["--out", out, "--calibration", f"{data}:samples"]
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
@@ -552,7 +546,7 @@ def test_validate_limits_need_data(folder: Path, capfd: Capture) -> None:
 def test_a_folder_that_no_export_wrote(command: str, tmp_path: Path, capfd: Capture) -> None:
     assert_refused(call(capfd, command, tmp_path), "report.json", "edgepack export")
     assert_refused(call(capfd, command, tmp_path / "nowhere"), "nowhere does not exist")
-    assert_refused(call(capfd, command, file(tmp_path, "notes", b"x")), "notes is a file")
+    assert_refused(call(capfd, command, placed(tmp_path, "notes", b"x")), "notes is a file")
 
 
 # -- packages that are not installed ---------------------------------------------------------------
@@ -590,7 +584,7 @@ def test_the_core_works_alone(tmp_path: Path) -> None:
     ],
 )
 def test_missing_extras(name: str, extra: str, tmp_path: Path) -> None:
-    path = file(tmp_path, name, b"x" * 100)
+    path = placed(tmp_path, name, b"x" * 100)
     prelude = BLOCKED.replace("{names}", repr(HEAVY))
     model = path.parent if name.endswith(".pb") else path
     done = spawn("inspect", model, prelude=prelude)
@@ -598,7 +592,7 @@ def test_missing_extras(name: str, extra: str, tmp_path: Path) -> None:
 
 
 def test_images_without_pillow(tmp_path: Path) -> None:
-    images = file(tmp_path, "images/0_a.png", b"x").parent
+    images = placed(tmp_path, "images/0_a.png", b"x").parent
     args = ("export", save_onnx(tmp_path), "--target", TARGET, "--out", tmp_path / "out")
     prelude = BLOCKED.replace("{names}", "('PIL',)")
     done = spawn(*args, "--calibration", images, prelude=prelude)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,8 +12,7 @@ from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.writers.tflite import write_tflite
 from tests.op_cases import HYBRID_CASES
-
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[3] / "shared"))
+from tests.shared import shared
 
 MORE = {
     "conv2d/same_relu_bias": (
@@ -83,12 +79,7 @@ def test_rows_of_zeros_stay_zero(quantize: object) -> None:
 
 
 def test_a_published_hybrid_model() -> None:
-    model, data = (
-        SHARED / "models/kws_dscnn_float.tflite",
-        SHARED / "data/kws/test.npz",
-    )
-    if not (model.exists() and data.exists()):
-        pytest.skip(f"{model} or {data} is not there (set EDGEPACK_SHARED)")
+    model, data = shared("models/kws_dscnn_float.tflite"), shared("data/kws/test.npz")
     graph = read_tflite(model)
     ours = ReferenceRuntime(graph, hybrid=True)
     litert = LiteRTRuntime(model.read_bytes(), reference_kernels=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,19 +13,13 @@ from edgepack.run.ort import OrtRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.run.tflm import TflmRuntime
 from edgepack.writers.onnx import write_onnx
+from tests.shared import shared
 
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[3] / "shared"))
 MODELS = (
     "ad_autoencoder_int8", "dtln_noise_suppression", "ic_resnet8_int8", "kws_dscnn_int8",
     "micro_speech_int8", "mnist_lstm_int8", "person_detect_int8", "vww_mobilenet_int8",
 )  # fmt: skip
 SAMPLES = {"kws_dscnn_int8": "kws", "ic_resnet8_int8": "cifar10"}
-
-
-def shared(path: str) -> Path:
-    if not (SHARED / path).exists():
-        pytest.skip(f"{SHARED / path} is not there (set EDGEPACK_SHARED)")
-    return SHARED / path
 
 
 def exact_runtime(graph: Graph) -> OrtRuntime:

@@ -1,8 +1,5 @@
 """Models that are read and written again need the arena that was measured for the originals."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from edgepack.plan.micro_file import micro_model_from_file
@@ -10,8 +7,7 @@ from edgepack.plan.tflm import plan_tflm
 from edgepack.plan.tflm_requests import CMSIS_NN_DSP
 from edgepack.readers.tflite.read import read_tflite
 from edgepack.writers.tflite.write import write_tflite
-
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[3] / "shared"))
+from tests.shared import shared
 
 # With CMSIS-NN on a Cortex-M4
 MEASURED = {
@@ -24,8 +20,6 @@ MEASURED = {
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_real_models(name):
-    path = SHARED / "models" / f"{name}.tflite"
-    if not path.exists():
-        pytest.skip(f"{path} is not there (set EDGEPACK_SHARED)")
-    model = micro_model_from_file(write_tflite(read_tflite(path)))
+    graph = read_tflite(shared(f"models/{name}.tflite"))
+    model = micro_model_from_file(write_tflite(graph))
     assert plan_tflm(model, kernels=CMSIS_NN_DSP).arena_bytes == MEASURED[name]

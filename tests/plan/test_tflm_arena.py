@@ -1,6 +1,5 @@
 """Against TensorFlow Lite Micro itself: measured on a Cortex-M4, and run on the host."""
 
-import os
 import re
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from edgepack.plan.micro_model import MicroModel, MicroOp, MicroTensor
 from edgepack.plan.tflm import plan_tflm
 from edgepack.plan.tflm_kernels import KERNELS
 from edgepack.plan.tflm_requests import CMSIS_NN_DSP, CMSIS_NN_MVE, REFERENCE
+from tests.shared import shared
 
 HERE = Path(__file__).parent
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", HERE.parents[2] / "shared"))
 
 # arena_used_bytes of TensorFlow Lite Micro on a Cortex-M4: with CMSIS-NN, with reference kernels
 MEASURED = {
@@ -32,10 +31,7 @@ SHARED_MODELS = (*MEASURED, "micro_speech_int8", "mnist_lstm_int8", "person_dete
 
 
 def shared_model(name: str) -> bytes:
-    path = SHARED / "models" / f"{name}.tflite"
-    if not path.exists():
-        pytest.skip(f"{path} is not there (set EDGEPACK_SHARED)")
-    return path.read_bytes()
+    return shared(f"models/{name}.tflite").read_bytes()
 
 
 @pytest.mark.parametrize("name", MEASURED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -32,9 +31,9 @@ from edgepack.readers.tensorflow import (  # noqa: E402
 )
 from edgepack.readers.tensorflow.keras_files import load_keras  # noqa: E402
 from edgepack.run.reference import ReferenceRuntime  # noqa: E402
+from tests.shared import shared
 
 layers = keras.layers
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[3] / "shared"))
 
 
 def assert_agrees(graph, x, expected) -> None:
@@ -46,13 +45,6 @@ def assert_agrees(graph, x, expected) -> None:
 
 def feed(graph):
     return np.random.default_rng(0).random(graph.inputs[0].shape).astype(np.float32)
-
-
-def shared(name: str) -> Path:
-    path = SHARED / "models" / name
-    if not path.exists():
-        pytest.skip(f"needs {name} in EDGEPACK_SHARED")
-    return path
 
 
 def convolutional() -> keras.Model:
@@ -78,7 +70,7 @@ def convolutional() -> keras.Model:
     "name", ["ic_resnet8.h5", "vww_mobilenet.h5", "ad_autoencoder.h5", "sww_conv.h5"]
 )
 def test_published_keras_2_models(name):
-    path = shared(name)
+    path = shared(f"models/{name}")
     graph = read_keras(path)
     with quiet_tensorflow():
         expected = load_keras(path, trust=False)([feed(graph)], training=False).numpy()
@@ -87,7 +79,7 @@ def test_published_keras_2_models(name):
 
 
 def test_published_saved_model_of_2020():
-    path = shared("kws_dscnn_savedmodel")
+    path = shared("models/kws_dscnn_savedmodel")
     graph = read_saved_model(path)
     assert [v.name for v in (*graph.inputs, *graph.outputs)] == ["input_1", "dense"]
     assert len(graph.nodes_of("BatchNorm")) == 9

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,8 +10,7 @@ from edgepack.ir import Array, Graph
 from edgepack.readers.tflite import read_tflite
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.writers.tflite import write_tflite
-
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[3] / "shared"))
+from tests.shared import shared
 
 # name: nodes, and whether LiteRT loads it
 MODELS = {
@@ -31,10 +27,7 @@ MODELS = {
 
 
 def load(name: str) -> bytes:
-    path = SHARED / "models" / f"{name}.tflite"
-    if not path.exists():
-        pytest.skip(f"{path} is not there (set EDGEPACK_SHARED)")
-    return path.read_bytes()
+    return shared(f"models/{name}.tflite").read_bytes()
 
 
 def random_inputs(graph: Graph) -> list[Array]:

@@ -20,8 +20,8 @@ from edgepack.readers.options import ReadOptions  # noqa: E402
 from edgepack.readers.torch import read_torch  # noqa: E402
 from edgepack.run.reference import ReferenceRuntime  # noqa: E402
 from tests.readers.torch_networks import NETWORKS, CifarResNet, Mobile  # noqa: E402
+from tests.shared import shared  # noqa: E402
 
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[3] / "shared"))
 IMAGE = ReadOptions(input_shapes={"": (1, 3, 24, 24)})
 FACTORY = f"{Path(__file__).parent / 'torch_networks.py'}:Mobile"
 
@@ -77,13 +77,11 @@ def test_exported_networks(name, quiet):
 
 @pytest.mark.parametrize("blocks", [3, 5])
 def test_published_cifar_resnets(blocks):
-    weights = SHARED / f"models/cifar10_resnet{6 * blocks + 2}.pth"
-    if not weights.exists():
-        pytest.skip(f"needs {weights.name} in EDGEPACK_SHARED")
+    weights = shared(f"models/cifar10_resnet{6 * blocks + 2}.pth")
     model = CifarResNet(blocks)
     options = ReadOptions({"": (1, 3, 32, 32)}, weights=str(weights))
     graph = read_torch(model, options)
-    images = np.load(SHARED / "data/cifar10/test.npz")
+    images = np.load(shared("data/cifar10/test.npz"))
     x = images["x"][:50].astype(np.float32).transpose(0, 3, 1, 2) / 255
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     x = (x - mean[:, None, None]) / std[:, None, None]

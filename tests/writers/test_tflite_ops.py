@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from edgepack.errors import InternalError, Unsupported
-from edgepack.ir import Array
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.writers.tflite import write_tflite
-from tests.op_cases import CASES, HYBRID_CASES, Case
+from tests.op_cases import CASES, HYBRID_CASES
 
 # The forms that no builtin has: the writer must say so, and the legalization must mend it.
 ILLEGAL = {
@@ -54,21 +52,12 @@ PLAIN_KERNELS_DIFFER = {
 }
 
 
-def assert_agree(case: Case, got: list[Array], want: list[Array]) -> None:
-    for g, w in zip(got, want, strict=True):
-        assert (g.dtype, g.shape) == (w.dtype, w.shape)
-        if w.dtype.kind == "f":
-            np.testing.assert_allclose(g, w, rtol=case.rtol, atol=case.atol)
-        else:
-            np.testing.assert_array_equal(g, w)
-
-
 @pytest.mark.parametrize("name", [name for name in CASES if name not in ILLEGAL])
 def test_litert_agrees_with_the_reference_kernels(name: str) -> None:
     case = CASES[name]
     graph, inputs = case.graph(), case.inputs()
     got = LiteRTRuntime(write_tflite(graph)).run(inputs)
-    assert_agree(case, got, ReferenceRuntime(graph).run(inputs))
+    case.assert_agree(got, ReferenceRuntime(graph).run(inputs))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +72,7 @@ def test_litert_agrees_without_its_accelerated_kernels(name: str) -> None:
     case = CASES[name]
     graph, inputs = case.graph(), case.inputs()
     got = LiteRTRuntime(write_tflite(graph), reference_kernels=True).run(inputs)
-    assert_agree(case, got, ReferenceRuntime(graph).run(inputs))
+    case.assert_agree(got, ReferenceRuntime(graph).run(inputs))
 
 
 @pytest.mark.parametrize("name", sorted(ILLEGAL))
@@ -98,7 +87,7 @@ def test_litert_agrees_after_legalization(name: str) -> None:
     graph, inputs = case.graph(), case.inputs()
     legalize_tflite(graph)
     got = LiteRTRuntime(write_tflite(graph)).run(inputs)
-    assert_agree(case, got, ReferenceRuntime(case.graph()).run(inputs))
+    case.assert_agree(got, ReferenceRuntime(case.graph()).run(inputs))
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["accelerated", "plain"])
@@ -107,4 +96,4 @@ def test_hybrid_weights_agree_to_the_step_of_the_activations(name: str, plain: b
     case = HYBRID_CASES[name]
     graph, inputs = case.graph(), case.inputs()
     got = LiteRTRuntime(write_tflite(graph), reference_kernels=plain).run(inputs)
-    assert_agree(case, got, ReferenceRuntime(graph).run(inputs))
+    case.assert_agree(got, ReferenceRuntime(graph).run(inputs))
