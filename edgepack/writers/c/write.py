@@ -19,6 +19,7 @@ from edgepack.writers.c import (  # noqa: F401  (importing registers)
     rows,
     shape,
 )
+from edgepack.writers.c.build_files import build_files
 from edgepack.writers.c.builder import CBuilder, Table
 from edgepack.writers.c.ctext import comment, number, require_identifier, table
 from edgepack.writers.c.header import header_file
@@ -54,7 +55,8 @@ def write_c(
         names["kernels"] + ".c": f'#include "{names["kernels"]}.h"\n\n{defined}',
     }
     note = _GENERATED.format(prefix=prefix)
-    return {name: with_prefix(note + text, prefix) for name, text in texts.items()}
+    files = {name: with_prefix(note + text, prefix) for name, text in texts.items()}
+    return files | build_files(graph, prefix, [name for name in files if name.endswith(".c")])
 
 
 def file_names(prefix: str) -> dict[str, str]:

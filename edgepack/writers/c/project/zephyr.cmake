@@ -1,0 +1,5 @@
+if(CONFIG_@UPPER@)
+  zephyr_library_named(@prefix@)
+  zephyr_library_sources(@zephyr_sources@)
+  zephyr_include_directories(${CMAKE_CURRENT_SOURCE_DIR}/..)
+endif()
