@@ -289,7 +289,13 @@ def export(
 def validate(
     folder: Annotated[Path, typer.Argument(help="what `edgepack export` wrote")],
     data: Data = None,
-    on: Annotated[str, typer.Option(help="where to run: host")] = "host",
+    on: Annotated[
+        str,
+        typer.Option(
+            help="where to run: host, or emulator[:gcc|zig][+unicorn|qemu], the C export on an "
+            "emulated microcontroller"
+        ),
+    ] = "host",
     preprocess: Preprocess = None,
     input_range: Annotated[
         str | None, typer.Option(help="LO,HI that the data should span; far from it is refused")

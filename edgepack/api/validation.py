@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,58 +16,81 @@ from edgepack.api.folder import replace_texts
 from edgepack.api.options import ExportOptions
 from edgepack.data import load_samples
 from edgepack.errors import BadInput
+from edgepack.profiles import load_target
 from edgepack.report import Accuracy, FileInfo, Report
 from edgepack.report.page import render_page
+from edgepack.run.emulator import PLACE as EMULATOR
+from edgepack.run.emulator import Wanted
 from edgepack.validation.bundle import bundle_samples, read_interface
-from edgepack.validation.files import NOT_RUN, open_files, runs_in_micro
-from edgepack.validation.judge import Judgement, judge, judge_data
+from edgepack.validation.emulated import Emulation
+from edgepack.validation.files import EMULATED, NOT_RUN, open_files, runs_in_micro
+from edgepack.validation.judge import Judgement, Pairs, judge, judge_data
 from edgepack.validation.logits import ends_in_softmax
 from edgepack.validation.watch import ON_DATA, drop_warnings
 
-PLACES = ("host",)
+PLACES = ("host", "emulator[:gcc|zig][+unicorn|qemu]")
 _FOLDER_HINT = "give a folder that `edgepack export` wrote"
 MEASURED = "measured on"  # how the note begins that says which samples were used
 
 
 def validate(folder: str | Path, data: Any = None, on: str = "host", **options: Any) -> Report:
-    """Run the files of an exported folder on this machine and return the report, figures renewed.
+    """Run the files of an exported folder and return the report, its figures renewed.
 
+    `on` is `host`, this machine, or `emulator`: the C export on an emulated microcontroller, with
+    compiler and emulator named if need be (`emulator:zig+unicorn`, `emulator:gcc+qemu`).
     `data` gives samples (with labels for accuracy); without it the samples in `device/` serve.
     Options: preprocess, input_range, samples, min_accuracy, max_drop, threads. The folder's report
-    is rewritten. Raises BadInput for a folder that no export wrote or that is damaged.
+    is rewritten. Raises BadInput for a folder that no export wrote or that is damaged,
+    MissingDependency without the emulator, EmulationFault where the device would stop.
     """
     wanted = ExportOptions.of("validate", options)
     wanted.require_labels_for_limits(data, "--data")
     if data is None:
         wanted.refuse_without_data("--data", ("preprocess", "input_range", "samples"))
-    if on not in PLACES:
+    emulated = Wanted.parse(on) if on.partition(":")[0] == EMULATOR else None
+    if on != "host" and emulated is None:
         raise BadInput(f"--on {on} is not available", hint=f"one of: {', '.join(PLACES)}")
     directory = Path(folder)
     report = read_report(directory)
     try:
         interface = read_interface(directory)
-        files = {name: _intact(directory, i) for name, i in report.files.items() if i is not None}
+        files = {
+            name: _intact(directory, i)
+            for name, i in report.files.items()
+            if i is not None and name != EMULATED
+        }
         stored = bundle_samples(directory, interface) if data is None else []
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as problem:
         raise BadInput(f"{directory} cannot be used: {problem}", hint="export again") from problem
-    micro = runs_in_micro(report.memory.get("runtime"), report.quantization.io)
-    opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
+    through: Callable[[Pairs], Pairs] = iter
+    emulation = None
+    if emulated is None:
+        micro = runs_in_micro(report.memory.get("runtime"), report.quantization.io)
+        opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
+    else:
+        profile = load_target(_profile(directory, report))
+        emulation = Emulation(
+            directory, report, profile, interface, wanted=emulated, threads=wanted.threads
+        )
+        opened, notes, through = emulation.files(), [], emulation.through
+        if emulation.misfit is not None:
+            return _written(directory, emulation.completed(report))
     if data is None:
         notes.append(f"{MEASURED} the {len(stored)} samples in device/")
-        judgement = judge(opened, None, [(sample, None) for sample in stored], tuple(notes))
+        pairs = through((sample, None) for sample in stored)
+        judgement = judge(opened, None, pairs, tuple(notes))
     else:
         samples = load_samples(
             data, interface.specs(wanted.span()), preprocess=wanted.preprocess, limit=wanted.samples
         )
         name = data if isinstance(data, str | Path) else "the data given"
         notes.append(f"{MEASURED} {name}: {len(samples)} samples")
-        judgement = judge_data(opened, None, samples, tuple(notes))
+        judgement = judge_data(opened, None, samples, tuple(notes), through=through)
     accuracy = _with_float(judgement.accuracy, report.accuracy) if data is not None else None
     renewed = dataclasses.replace(
         report,
         accuracy=accuracy or report.accuracy,
-        # that of the export was measured before the softmax, on the very same files
-        agreement=report.agreement if ends_in_softmax(report.layers) else judgement.agreement,
+        agreement=_agreement(report, judgement) if emulation is None else report.agreement,
         latency=judgement.latencies[0] if judgement.latencies else None,
         latencies=judgement.latencies,
         requirements=(
@@ -77,19 +100,38 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         warnings=report.warnings if accuracy is None else _warnings(report, judgement, accuracy),
         notes=(*_kept_notes(report), *judgement.notes),
     )
+    return _written(directory, renewed if emulation is None else emulation.completed(renewed))
+
+
+def _written(folder: Path, report: Report) -> Report:
+    """`report`, also in the folder."""
     replace_texts(
-        {
-            directory / "report.json": renewed.to_json(),
-            directory / "report.html": render_page(renewed),
-        }
+        {folder / "report.json": report.to_json(), folder / "report.html": render_page(report)}
     )
-    return renewed
+    return report
+
+
+def _profile(folder: Path, report: Report) -> str | Path:
+    """The id of the target, or a profile of the user's own that lies in the folder."""
+    own = folder / f"{report.target}.toml"
+    return own if own.is_file() else report.target
+
+
+def _agreement(report: Report, judgement: Judgement) -> Mapping[str, float | None]:
+    """That of the export was measured before the softmax, on the very same files."""
+    return report.agreement if ends_in_softmax(report.layers) else judgement.agreement
 
 
 def _with_float(found: Accuracy, exported: Accuracy) -> Accuracy:
-    """`found`, with the float model's figure of the export if that was measured on these data."""
-    same = found.data_sha256 == exported.data_sha256
-    return dataclasses.replace(found, float_=exported.float_ if same else None)
+    """`found`, with the figures of the export that were measured on these data but not now."""
+    if found.data_sha256 != exported.data_sha256:
+        return dataclasses.replace(found, float_=None)
+    return dataclasses.replace(
+        found,
+        float_=exported.float_,
+        exported={**exported.exported, **found.exported},
+        output_sqnr_db={**exported.output_sqnr_db, **found.output_sqnr_db},
+    )
 
 
 def _warnings(report: Report, judgement: Judgement, accuracy: Accuracy) -> tuple[str, ...]:

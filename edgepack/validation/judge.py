@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgepack.data import Audit, Samples
@@ -15,6 +15,7 @@ from edgepack.validation.measure import accuracy_of, agreement_of, latencies_of,
 from edgepack.validation.watch import ON_DATA, DataWatch, tie_warnings
 
 _LATENCY_RUNS = 20
+Pairs = Iterable[tuple[Mapping[str, Array], int | None]]  # samples with their labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,14 @@ def judge_data(
     *,
     agreement: Mapping[str, float | None] | None = None,
     kept: DeviceSamples | None = None,
+    through: Callable[[Pairs], Pairs] = iter,
 ) -> Judgement:
     """`judge` on data that the user gave, with warnings on its values.
 
-    Raises BadData when it does not suit the model.
+    `through` sees the samples before the files do. Raises BadData when it does not suit the model.
     """
     audit = Audit(samples)
-    pairs = ((sample.inputs, sample.label) for sample in audit)
+    pairs = through((sample.inputs, sample.label) for sample in audit)
     found = judge(files, reference, pairs, notes, agreement=agreement, kept=kept)
     told = (f"{ON_DATA}{warning}" for warning in audit.warnings)
     return dataclasses.replace(found, warnings=(*told, *found.warnings))
