@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ def report_table(report: Report, folder: Path | None) -> None:
     rows = _file_rows(report)
     if rows:
         console.print(_file_table(rows))
+    if report.emulator is not None:
+        _emulated(console, report.emulator)
     for finding in report.unsupported:
         console.print(f"unsupported: {finding}", soft_wrap=True)
     for requirement in report.requirements:
@@ -115,6 +117,25 @@ def _file_table(rows: Sequence[tuple[str, ...]]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _emulated(console: Console, found: Mapping[str, Any]) -> None:
+    """What the emulated device showed, and its instructions by node."""
+    table, total = _table("", ""), found["instructions"]
+    where = f"{found['core']} in {found['emulator']}, {found['toolchain']}"
+    table.add_row("emulated", f"{where}; {found['samples']} samples")
+    table.add_row("instructions", f"{total:,}")
+    table.add_row("RAM", f"arena {found['arena_bytes']:,} B, stack {found['stack_bytes']:,} B")
+    flash = f"{found['flash_bytes']:,} B, of which weights {found['weight_bytes']:,} B"
+    table.add_row("flash", flash)
+    console.print(table)
+    nodes = _table("node", "op", "instructions", "share")
+    for node in found["nodes"]:
+        share = node["instructions"] / total if total else 0.0
+        nodes.add_row(
+            _short(node["node"]), node["op"], f"{node['instructions']:,}", f"{share:.1%}"
+        )
+    console.print(nodes)
 
 
 def inspection(found: Inspection) -> None:

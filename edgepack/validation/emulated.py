@@ -274,7 +274,8 @@ class Emulation:
         if chosen.note:
             told.append(f"{NAME}: {chosen.note}")
         told += [
-            f"{NAME}: {entry.value:g} {entry.unit} on {entry.where} is an estimate: {entry.basis}"
+            f"{NAME}: {entry.value:g} {entry.unit} is an estimate: "
+            f"{(entry.basis or '').split('; ')[0]} (the profile says where that is from)"
             for entry in self._latencies()
             if entry.kind == "estimated"
         ]
