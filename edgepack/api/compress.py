@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 import edgepack.calibrate.pruning  # noqa: F401  # techniques enter themselves in the table
+import edgepack.calibrate.sparsity  # noqa: F401
 from edgepack.api.assess import compute_of
 from edgepack.api.integer import DEFAULT_SPAN, made_up_inputs
 from edgepack.api.lower import is_quantized
@@ -51,7 +52,11 @@ def steps_of(options: ExportOptions) -> tuple[Step, ...]:
         for name, settings in given.items()
         if None not in settings.values()
     ]
-    return tuple(_step(dict(entry)) for entry in (*asked, *options.steps()))
+    steps = [*asked, *options.steps()]
+    names = {str(entry.get("technique")) for entry in steps}
+    if "sparsify" in names and "code" not in names:  # without it zeros take what others take
+        steps.append({"technique": "code"})
+    return tuple(_step(dict(entry)) for entry in steps)
 
 
 def _step(entry: dict[str, Any]) -> Step:

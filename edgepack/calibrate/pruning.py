@@ -15,7 +15,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 
 from edgepack.calibrate.pruning_criteria import CRITERIA, Criterion, paths_of
-from edgepack.calibrate.pruning_moments import compensate, input_moments
+from edgepack.calibrate.pruning_moments import Inputs, compensate, input_moments
 from edgepack.calibrate.pruning_noise import OutputNoise
 from edgepack.calibrate.refit import refit
 from edgepack.calibrate.standing_in import stand_in, true_weights
@@ -138,7 +138,7 @@ class _Pruning:
         self,
         work: Channels,
         paths: Sequence[Path],
-        seen: Mapping[str, object],
+        seen: Mapping[str, Inputs],
         fixed: Mapping[int, int],
     ) -> list[int]:
         settings, groups = self._settings, work.groups
@@ -177,13 +177,15 @@ class _Pruning:
         self,
         work: Channels,
         paths: Sequence[Path],
-        seen: Mapping[str, object],
+        seen: Mapping[str, Inputs],
         choices: Sequence[tuple[int, ...]],
     ) -> list[tuple[float, ...]]:
         """What each choice of each group does to the output: measured, or by the path alone."""
         if self._settings.allocation != "sensitivity":
             return [tuple(float(p.loss[n]) for n in c) for p, c in zip(paths, choices, strict=True)]
-        meter = OutputNoise(self._work, self._samples, threads=self._context.threads)
+        meter = OutputNoise(
+            self._work, self._samples[1::2] or self._samples, threads=self._context.threads
+        )
         found = []
         for done, (group, path, counts) in enumerate(zip(work.groups, paths, choices, strict=True)):
             found.append(self._measured(work, group, path, seen, counts, meter))
@@ -191,7 +193,7 @@ class _Pruning:
         return found
 
     def _measured(
-        self, work: Channels, group: Group, path: Path, seen: Mapping[str, object],
+        self, work: Channels, group: Group, path: Path, seen: Mapping[str, Inputs],
         counts: tuple[int, ...], meter: OutputNoise,
     ) -> tuple[float, ...]:  # fmt: skip
         """Noise at each count: measured at a few, between them in proportion to the path's loss."""
@@ -203,7 +205,7 @@ class _Pruning:
             gone = {group.labels[i] for i in path.gone(count)}
             remove(pruned, work, gone)
             if self._settings.reconstruct:
-                compensate(pruned, work, gone, seen)  # type: ignore[arg-type]
+                compensate(pruned, work, gone, seen)
             losses.append(max(float(path.loss[count]), losses[-1] + 1e-12))
             noises.append(max(meter.of(pruned), noises[-1]))
         return tuple(float(np.interp(path.loss[n], losses, noises)) for n in counts)

@@ -7,8 +7,8 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from edgepack.calibrate.patches import Moments, grouped_weights
-from edgepack.calibrate.pruning_moments import readers_of
+from edgepack.calibrate.patches import grouped_weights
+from edgepack.calibrate.pruning_moments import Inputs, readers_of
 from edgepack.compress.frame import Context
 from edgepack.compress.removal import Channels, Group
 from edgepack.compress.selection import (
@@ -31,7 +31,7 @@ _BY_FILTERS: Final = ("l1", "l2", "batchnorm", "median")
 def paths_of(
     criterion: Criterion,
     channels: Channels,
-    seen: Mapping[str, Moments],
+    seen: Mapping[str, Inputs],
     graph: Graph,
     samples: Sequence[Sequence[Array]],
     context: Context,
@@ -45,7 +45,7 @@ def paths_of(
 
 
 def _path(
-    criterion: Criterion, channels: Channels, group: Group, seen: Mapping[str, Moments]
+    criterion: Criterion, channels: Channels, group: Group, seen: Mapping[str, Inputs]
 ) -> Path:
     readers = readers_of(group, channels, seen)
     if criterion == "reconstruction" and readers:

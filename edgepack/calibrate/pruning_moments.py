@@ -17,9 +17,28 @@ from edgepack.calibrate.patches import (
 from edgepack.calibrate.stepper import Stepper
 from edgepack.compress.coupling import Keep
 from edgepack.compress.removal import Channels, Group
-from edgepack.compress.selection import Float, Index, Reader, compensated
+from edgepack.compress.selection import Float, Index, Reader, compensated, shrunk_to_fit
 from edgepack.ir import Array, Graph, Node
 from edgepack.progress import advance
+
+
+class Inputs:
+    """What a layer reads: means [groups, n] and covariances [groups, n, n] of its patches.
+
+    Of every second sample, and shrunk towards their diagonal as far as the other samples call for:
+    few samples show dependences that there are not, and fitting to those costs more than it gains.
+    """
+
+    def __init__(self, node: Node, fit: Moments, check: Moments | None) -> None:
+        gram, weights = fit.covariances[0], grouped_weights(node, node.input(1).const)
+        other = None if check is None else check.covariances[0]
+        self.mean = fit.means[0]
+        self.gram = np.stack(
+            [
+                shrunk_to_fit(w, g, None if other is None else other[i])
+                for i, (w, g) in enumerate(zip(weights, gram, strict=True))
+            ]
+        )
 
 
 def input_moments(
@@ -29,34 +48,35 @@ def input_moments(
     *,
     seed: int = 0,
     threads: int = 2,
-) -> dict[str, Moments]:
-    """Moments of the patches that these layers of a canonical float graph read, by layer."""
+) -> dict[str, Inputs]:
+    """What these layers of a canonical float graph read, by layer."""
     walk, rng = (
         Stepper(graph, samples, threads=threads, canonical=True),
         np.random.default_rng(seed),
     )
-    found: dict[str, Moments] = {}
+    found: dict[str, Inputs] = {}
     total = len(graph.nodes)
     for done in range(total):
         node = walk.node
         assert node is not None
         if node.name in layers and node.op in PATCHED_OPS:
-            moments = found[node.name] = Moments()
-            for x in walk.arrays(node.input(0)):
-                moments.add(patches(node, x, Places.drawn(node, rng)))
+            halves = (Moments(), Moments())
+            for index, x in enumerate(walk.arrays(node.input(0))):
+                halves[index % 2].add(patches(node, x, Places.drawn(node, rng)))
+            found[node.name] = Inputs(node, halves[0], halves[1] if len(samples) > 1 else None)
         walk.step()
         advance(done + 1, total, "looking at layers' inputs")
     return found
 
 
-def readers_of(group: Group, channels: Channels, seen: Mapping[str, Moments]) -> list[Reader]:
+def readers_of(group: Group, channels: Channels, seen: Mapping[str, Inputs]) -> list[Reader]:
     """The layers that read a group's channels, as far as their inputs are known."""
     found = []
     for node in group.readers:
         moments = seen.get(node.name)
         if moments is None:
             continue
-        weights, gram = grouped_weights(node, node.input(1).const), moments.covariances[0]
+        weights, gram = grouped_weights(node, node.input(1).const), moments.gram
         for part, columns in enumerate(_columns(node, channels, group)):
             if columns is not None:
                 found.append(Reader(weights[part], gram[part], columns))
@@ -80,7 +100,7 @@ def _columns_in(ids: Index, positions: int, group: Group) -> Index | None:
 
 
 def compensate(
-    pruned: Graph, channels: Channels, gone: Collection[int], seen: Mapping[str, Moments]
+    pruned: Graph, channels: Channels, gone: Collection[int], seen: Mapping[str, Inputs]
 ) -> None:
     """Let the layers of `pruned` that lost inputs make good for them with the others, in place.
 
@@ -95,14 +115,14 @@ def compensate(
 
 
 def _compensate(
-    graph: Graph, twin: Node, node: Node, keep: Keep, columns: Index, moments: Moments
+    graph: Graph, twin: Node, node: Node, keep: Keep, columns: Index, moments: Inputs
 ) -> None:
     parts = node.attrs.get("groups", 1)
     mask = keep.along(columns).reshape(parts, -1)[0]
     rows = keep.mask(node.output).reshape(parts, -1)[0]
     whole = grouped_weights(node, node.input(1).const)[:, rows]
     kept = np.flatnonzero(np.tile(mask, whole.shape[-1] // mask.size))
-    mean, gram = moments.means[0], moments.covariances[0]
+    mean, gram = moments.mean, moments.gram
     new = np.stack([compensated(w, g, kept) for w, g in zip(whole, gram, strict=True)])
     shift = np.einsum("grn,gn->gr", whole, mean) - np.einsum("grn,gn->gr", new, mean[:, kept])
     set_layer(graph, twin, new, bias_of(twin) + shift.reshape(-1))

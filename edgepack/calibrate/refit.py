@@ -23,7 +23,10 @@ from edgepack.compress.selection import Float
 from edgepack.ir import Array, Graph, Node, Value
 from edgepack.progress import advance
 
-_HOLD: Final = 0.01  # of the mean variance: how hard weights are held where inputs say little
+# How hard weights are held to what they were, in mean variances: each half of the samples says it
+# of the other.
+_HOLDS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 100.0)
+_HOLD: Final = 0.1  # where there is one sample only
 _Rows = npt.NDArray[np.float32]
 
 
@@ -35,7 +38,6 @@ def refit(
     *,
     seed: int = 0,
     threads: int = 2,
-    hold: float = _HOLD,
 ) -> int:
     """Fit the layers of `graph`, in place; return how many.
 
@@ -43,7 +45,6 @@ def refit(
     says which of its channels are left. `samples` are inputs of both.
     """
     walk = _Walk(graph, original, keep, samples, seed, threads)
-    walk.hold = hold
     total = len(graph.nodes)
     for done in range(total):
         walk.step()
@@ -63,7 +64,7 @@ class _Walk:
         seed: int,
         threads: int,
     ) -> None:
-        self.fitted, self.hold = 0, _HOLD
+        self.fitted = 0
         self._graph, self._keep = graph, keep
         self._one = Stepper(original.graph, samples, threads=threads, canonical=True)
         self._two = Stepper(graph, samples, threads=threads, canonical=True)
@@ -88,7 +89,7 @@ class _Walk:
         )
 
     def _fit(self, before: Node, after: Node) -> None:
-        sums = _Sums()
+        halves = (_Sums(), _Sums())
         whole = grouped_weights(before, before.input(1).const).astype(np.float32)
         bias = bias_of(before).astype(np.float32).reshape(len(whole), 1, -1)
         rows = self._keep.mask(before.output)
@@ -103,9 +104,9 @@ class _Walk:
                 wanted = wanted + _by_group(
                     _at(was, places, before)[:, self._keep.mask(a)] - _at(now, places, after), after
                 )
-            sums.add(patches(after, q, places), wanted)
+            halves[index % 2].add(patches(after, q, places), wanted)
         held = grouped_weights(after, after.input(1).const)
-        weights, new_bias = sums.solve(held, self.hold)
+        weights, new_bias = fitted(*halves, held)
         set_layer(self._graph, after, weights, new_bias)
 
     def _beside(self, before: Node, after: Node) -> list[tuple[Value, Value]]:
@@ -163,11 +164,25 @@ class _Sums:
         ]
         self._sums = [a + b for a, b in zip(self._sums, new, strict=True)] if self._sums else new
 
+    def __add__(self, other: _Sums) -> _Sums:
+        both = _Sums()
+        both._count = self._count + other._count
+        both._sums = [a + b for a, b in zip(self._sums, other._sums, strict=True)]
+        return both
+
+    @property
+    def count(self) -> int:
+        """How many rows were taken."""
+        return self._count
+
+    def _moments(self) -> tuple[Float, Float, Float, Float]:
+        """Means of q and t, covariances of q and of t with q."""
+        q, t, qq, tq = (s / self._count for s in self._sums)
+        return q, t, qq - q[:, :, None] * q[:, None, :], tq - t[:, :, None] * q[:, None, :]
+
     def solve(self, held: Float, hold: float) -> tuple[Float, Float]:
         """Weights [groups, outputs, n] near `held`, and the bias [groups * outputs]."""
-        q, t, qq, tq = (s / self._count for s in self._sums)
-        gram = qq - q[:, :, None] * q[:, None, :]
-        cross = tq - t[:, :, None] * q[:, None, :]
+        q, t, gram, cross = self._moments()
         n = gram.shape[-1]
         level = np.trace(gram, axis1=1, axis2=2)[:, None, None] / n * hold
         level = np.where(level > 0, level, 1.0)
@@ -175,3 +190,22 @@ class _Sums:
         weights = np.swapaxes(np.linalg.solve(gram + level * np.eye(n), right), 1, 2)
         bias: Float = t - np.einsum("gon,gn->go", weights, q)
         return weights, bias.reshape(-1)
+
+    def error(self, weights: Float) -> float:
+        """The power of the error, less that of t, which is the same for all weights."""
+        _, _, gram, cross = self._moments()
+        return float(np.sum((weights @ gram - 2 * cross) * weights))
+
+
+def fitted(one: _Sums, two: _Sums, held: Float) -> tuple[Float, Float]:
+    """Weights near `held` by both halves of the samples, and the bias.
+
+    They are held as hard as serves each half best when it was not what they were fitted to.
+    """
+    if not two.count:
+        return one.solve(held, _HOLD)
+
+    def error(hold: float) -> float:
+        return two.error(one.solve(held, hold)[0]) + one.error(two.solve(held, hold)[0])
+
+    return (one + two).solve(held, min(_HOLDS, key=error))

@@ -70,7 +70,7 @@ def round_columns(
     work = np.take_along_axis(w, order[:, None, :], axis=2)
     moments = np.take_along_axis(gram, order[:, :, None], axis=1)
     moments = np.take_along_axis(moments, order[:, None, :], axis=2)
-    factor = _inverse_factor(_damped(moments))
+    factor = inverse_factor(moments)
     pruned = None if zeros is None else np.take_along_axis(zeros, order[:, None, :], axis=2)
     rounded = np.empty_like(work)
     n = work.shape[-1]
@@ -105,6 +105,11 @@ def nearest_level(x: Float, levels: Float) -> Float:
     best = np.abs(x[..., None] - spread).argmin(axis=-1)
     return np.take_along_axis(np.broadcast_to(spread, (*x.shape, spread.shape[-1])),
                               best[..., None], axis=-1)[..., 0]  # fmt: skip
+
+
+def inverse_factor(gram: Float) -> Float:
+    """The upper factor U of the inverse of `gram` [groups, n, n] with some damping, U' U."""
+    return _inverse_factor(_damped(gram))
 
 
 def _damped(gram: Float) -> Float:
