@@ -44,55 +44,99 @@ class Patches:
     arena_before: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """`bounds` are the rows of the cut at which strips begin, and its height."""
+
+    cut: Value
+    bounds: tuple[int, ...]
+    graph: Graph
+    least_bytes: int
+    extra_macs: int
+
+
 def patch(graph: Graph, most_extra: float = 0.25) -> Patches | None:
     """The strips that take the smallest arena found; None when none takes a smaller one.
 
     `most_extra` bounds the MACs done again, as a share of all MACs. `graph` is not changed.
     """
-    before = plan_c(graph, "ram")
+    before = plan_c(graph, "ram").arena_bytes
+    least, found = before, []
+    for tried in _candidates(graph, most_extra):
+        if tried.least_bytes < least:
+            plan = plan_c(tried.graph, "ram", reorder=False)
+            found.append((plan, tried))
+            least = min(least, plan.arena_bytes)
+    if least == before:
+        return None
+    near = [(plan, tried) for plan, tried in found if plan.arena_bytes <= _NEAR * least]
+    plan, best = min(near, key=lambda pair: (pair[1].extra_macs, pair[0].arena_bytes))
+    strips = len(best.bounds) - 1
+    return Patches(best.graph, plan, best.cut.name, strips, best.extra_macs, before)
+
+
+def _candidates(graph: Graph, most_extra: float) -> list[_Candidate]:
+    """Those with the least bytes first: equal strips, then of the best ones taller outer strips.
+
+    Strips at the edges have only one neighbour, so with more rows they take as much as the others.
+    """
     total = sum(node_macs(node) for node in graph.nodes)
-    tried = []
-    for cut in _cuts(graph):
-        for strips in _counts(cut.shape[1]):
-            made = in_strips(graph, cut, strips)
-            if made is None:
-                continue
+
+    def tried(cut: Value, bounds: tuple[int, ...]) -> Iterator[_Candidate]:
+        made = in_strips(graph, cut, bounds)
+        if made is not None:
             extra = sum(node_macs(node) for node in made.nodes) - total
             if extra <= most_extra * total:
-                tried.append((lowest_bytes(made, "ram"), extra, cut.name, strips, made))
-    tried.sort(key=lambda t: t[:2])
-    found = [
-        Patches(made, plan_c(made, "ram"), cut_name, strips, extra, before.arena_bytes)
-        for bound, extra, cut_name, strips, made in tried[:_PLACED]
-        if bound < before.arena_bytes
+                yield _Candidate(cut, bounds, made, lowest_bytes(made, "ram"), extra)
+
+    def best(candidates: list[_Candidate]) -> list[_Candidate]:
+        return sorted(candidates, key=lambda c: (c.least_bytes, c.extra_macs))[:_PLACED]
+
+    equal = best([
+        candidate
+        for cut in _cuts(graph)
+        for strips in _counts(cut.shape[1])
+        for candidate in tried(cut, _bounds(cut.shape[1], strips, 0))
+    ])  # fmt: skip
+    taller = [
+        candidate
+        for even in equal
+        for more in (1, 2)
+        if len(even.bounds) > 3
+        for candidate in tried(even.cut, _bounds(even.cut.shape[1], len(even.bounds) - 1, more))
     ]
-    least = min((p.plan.arena_bytes for p in found), default=before.arena_bytes)
-    if least >= before.arena_bytes:
-        return None
-    near = [p for p in found if p.plan.arena_bytes <= _NEAR * least < before.arena_bytes]
-    return min(near, key=lambda p: (p.extra_macs, p.plan.arena_bytes))
+    return best(equal + taller)
 
 
-def in_strips(graph: Graph, cut: Value, strips: int) -> Graph | None:
-    """A copy of `graph` in which all that `cut` depends on runs in strips; None where it cannot."""
-    name, height = cut.name, cut.shape[1]
-    new = graph.copy()
-    cut = next(v for v in new.values() if v.name == name)
+def _bounds(height: int, strips: int, more: int) -> tuple[int, ...]:
+    """Where `strips` strips begin, and the end; the outer ones have `more` rows more."""
+    inner = height - 2 * more
+    cuts = [more + i * inner // strips for i in range(1, strips)]
+    return 0, *cuts, height
+
+
+def in_strips(graph: Graph, cut: Value, bounds: Sequence[int]) -> Graph | None:
+    """A copy of `graph` in which all that `cut` depends on runs in strips; None where it cannot.
+
+    A strip goes from a row of the cut in `bounds` to the next one.
+    """
+    new = graph.copy()  # its values come in the same order
+    cut = next(twin for v, twin in zip(graph.values(), new.values(), strict=True) if v is cut)
     region = _region(new, cut)
     if region is None:
         return None
-    parts = []
-    for i in range(strips):
-        rows = i * height // strips, (i + 1) * height // strips
-        part = _strip(new, region, cut, rows)
+    before, parts = set(new.nodes), []
+    for rows in zip(bounds, bounds[1:], strict=False):
+        part = _strip(new, region, cut, rows) if rows[0] < rows[1] else None
         if part is None:
             return None
         parts.append(part)
-    whole = new.add("Concat", parts, {"axis": 1}, name=f"{name}_strips")
+    whole = new.add("Concat", parts, {"axis": 1}, name=f"{cut.name}_strips")
     whole.quant = cut.quant
     new.replace(cut, whole)
     new.remove_dead()
-    new.sort()
+    old = [node for node in new.nodes if node in before]
+    new.reorder([*(node for node in new.nodes if node not in before), *old])
     return new
 
 

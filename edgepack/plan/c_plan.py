@@ -41,14 +41,15 @@ class CPlan:
         )
 
 
-def plan_c(graph: Graph, optimize: str = "speed") -> CPlan:
+def plan_c(graph: Graph, optimize: str = "speed", *, reorder: bool = True) -> CPlan:
     """The plan of `graph` with the kernel variants of `optimize`: "speed", "ram" or "flash".
 
-    Nodes run in the graph's order, or in one that takes a smaller arena. Deterministic.
+    Nodes run in the graph's order, or with `reorder` in one that takes a smaller arena.
+    Deterministic.
     """
     loops = LOOPS[optimize]
     plan = _planned(graph, graph.nodes, loops)
-    order = frugal_order(graph, loops)
+    order = frugal_order(graph, loops) if reorder else graph.nodes
     if order == graph.nodes:
         return plan
     return min(plan, _planned(graph, order, loops), key=lambda p: p.arena_bytes)  # first of equals
