@@ -11,7 +11,7 @@ from edgepack.passes.constants import fold_constants
 from edgepack.passes.layout import restore_io, to_layout
 from edgepack.passes.manager import run_pass, run_passes, run_to_fixpoint
 from edgepack.passes.match import live
-from edgepack.passes.onnx import arithmetic, shape  # noqa: F401 (register)
+from edgepack.passes.onnx import arithmetic, recurrent, shape  # noqa: F401 (register)
 from edgepack.passes.onnx.rules import RULES
 from edgepack.passes.onnx.wide_integers import compare_wide_integers
 from edgepack.passes.rules import on_reals
