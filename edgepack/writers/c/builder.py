@@ -159,7 +159,7 @@ class CBuilder:
         for node in self.plan.order:
             self.steps.append(Step(node))
             self._count = 0
-            if node.op not in lowers.table or self.plan.is_free(node):
+            if node.op not in lowers.table or self._is_free(node):
                 continue
             try:
                 lowers.table[node.op](node, self)
@@ -167,6 +167,10 @@ class CBuilder:
                 findings.append(Finding(node.name, node.op, str(node.output.dtype), str(problem)))
         if findings:
             raise Unsupported("there is no C kernel for these operators", findings)
+
+    def _is_free(self, node: Node) -> bool:
+        """Whether the plan has every output where its bytes are; joins may still rescale them."""
+        return node.op != "Concat" and self.plan.is_free(node)
 
 
 class Refused(Exception):
