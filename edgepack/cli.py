@@ -16,6 +16,7 @@ import typer
 
 from edgepack import __version__
 from edgepack.errors import BadInput, EdgepackError, InternalError
+from edgepack.help_page import Grouped
 
 app = typer.Typer(
     help="From a trained model to the edge: quantize, export, check that it fits, prove it right.",
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 BAD_INPUT, NOT_MET, DONE = 2, 1, 0
@@ -181,7 +182,7 @@ def check(
     _finish(report, as_json, quiet)
 
 
-@app.command()
+@app.command(cls=Grouped)
 def export(
     model: Model,
     target: TargetId,

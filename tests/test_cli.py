@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import edgepack
+from edgepack.help_page import GROUPS
 from tests.command_line import assert_refused, call, spawn
 from tests.small_models import TARGET, save_onnx, save_tflite
 
@@ -296,6 +297,14 @@ HEAVY = (
     "numpy", "onnx", "onnxruntime", "torch", "tensorflow", "ai_edge_litert", "rich.table",
     "jinja2", "tflite_micro", "edgepack.api", "edgepack.ir",
 )  # fmt: skip
+
+
+def test_groups_of_the_help_page_hold_the_options_that_there_are(capfd: Capture) -> None:
+    page = call(capfd, "export", "--help").out
+    for name, options in GROUPS.items():
+        section = re.split(r"\n\n", page.partition(f"\n{name}:\n")[2])[0]
+        shown = re.findall(r"^  (?:-\w, )?(--[\w-]+)", section, re.MULTILINE)
+        assert sorted(shown) == sorted(options), name
 
 
 def test_help_imports_nothing_heavy() -> None:
