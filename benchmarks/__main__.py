@@ -70,7 +70,7 @@ def container() -> Iterator[Figure]:
 
 BENCHMARKS: dict[str, tuple[str, Callable[[], Iterator[Figure]]]] = {
     "quality": (
-        "EfficientNet-Lite0, KWS, IC, ResNet-20: accuracy, SQNR, agreement with float",
+        "EfficientNet-Lite0 and small networks: accuracy, SQNR, agreement with float",
         quality,
     ),
     "networks": ("KWS, IC and ResNet-20: accuracy in int8", networks),

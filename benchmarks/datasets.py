@@ -17,11 +17,15 @@ _IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Inputs [N, H, W, C] (or [N, ...]) as the model takes them, labels [N] of the test part."""
+    """Inputs [N, H, W, C] (or [N, ...]) as the model takes them, labels [N] of the test part.
+
+    There may be no labels, [0]; with `classes` the answer is the largest output.
+    """
 
     calibration: Array
     x: Array
     y: npt.NDArray[np.int64]
+    classes: bool = True
 
     def file(self, name: str, *, channels_first: bool = False) -> Path:
         """The calibration samples as a .npy file in the cache."""

@@ -31,6 +31,7 @@ def _open_tflite(path: Path, threads: int) -> Infer:
     turn = _turn(tuple(entry["shape"]))
 
     def infer(x: Array) -> Array:
+        interpreter.reset_all_variables()  # samples are independent
         interpreter.set_tensor(entry["index"], _encode(turn(x), entry))
         interpreter.invoke()
         return _decode(interpreter.get_tensor(result["index"]), result).reshape(-1)
