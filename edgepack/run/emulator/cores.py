@@ -106,7 +106,7 @@ _AN505: Final = Board(
 )  # fmt: skip
 _AN547: Final = Board(
     "mps3-an547", vectors=0x1000_0000, code=0x1100_0000, code_bytes=2 << 20,
-    ram=0x3100_0000, ram_bytes=4 << 20, fpgaio=0x5930_2000, counter_hz=32_000_000,
+    ram=0x3100_0000, ram_bytes=4 << 20, fpgaio=0x5930_2000, counter_hz=20_000_000,
 )  # fmt: skip
 
 CORES: Final[Mapping[str, Core]] = {
