@@ -113,7 +113,7 @@ class _Pruning:
         seen = input_moments(
             self._work, self._samples, readers, seed=context.seed, threads=context.threads
         )
-        paths = paths_of(settings.criterion, work, seen, self._work, self._samples, context)
+        paths = paths_of(settings.criterion, work, seen, self._samples, context)
         lost = self._allocate(work, paths, seen, fixed)
         gone = {
             group.labels[i]
@@ -198,7 +198,8 @@ class _Pruning:
     ) -> tuple[float, ...]:  # fmt: skip
         """Noise at each count: measured at a few, between them in proportion to the path's loss."""
         size = len(group.labels)
-        tried = sorted({min(counts, key=lambda n: abs(n - share * size)) for share in _MEASURED})
+        near = {min(counts, key=lambda n: abs(n - share * size)) for share in _MEASURED}
+        tried = sorted({*near, max(counts)})
         losses, noises = [0.0], [0.0]
         for count in [n for n in tried if n]:
             pruned = self._work.copy()

@@ -12,7 +12,7 @@ from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.writers.tflite import write_tflite
 
-_SAMPLES: Final = 32
+_SAMPLES: Final = 64
 
 
 class OutputNoise:
