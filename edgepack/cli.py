@@ -54,6 +54,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print only errors")]
 Quantize = Annotated[
     str, typer.Option(help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4 or fp16")
 ]
+Optimize = Annotated[
+    str, typer.Option(help="what C kernels and their memory are chosen for: speed, ram, flash")
+]
 PerTensor = Annotated[
     bool, typer.Option("--per-tensor", help="one scale for all channels of a weight")
 ]
@@ -162,6 +165,11 @@ def inspect(
 def check(
     model: Model,
     target: TargetId,
+    formats: Annotated[
+        str | None,
+        typer.Option(help="c: as a C project (default: what the target's runtime takes)"),
+    ] = None,
+    optimize: Optimize = "speed",
     quantize: Quantize = "auto",
     per_tensor: PerTensor = False,
     io: IoType = None,
@@ -176,8 +184,9 @@ def check(
     from edgepack import api
 
     report = api.check(
-        model, target, quantize=quantize, per_tensor=per_tensor, io=io,
-        input_layout=input_layout, input_shape=input_shape, weights=weights, trust=trust,
+        model, target, formats=formats, optimize=optimize, quantize=quantize,
+        per_tensor=per_tensor, io=io, input_layout=input_layout, input_shape=input_shape,
+        weights=weights, trust=trust,
     )  # fmt: skip
     _finish(report, as_json, quiet)
 
@@ -256,9 +265,7 @@ def export(
     recipe: Annotated[
         Path | None, typer.Option(help="a .toml with any of these options and [[compress]] steps")
     ] = None,
-    optimize: Annotated[
-        str, typer.Option(help="what C kernels and their memory are chosen for: speed, ram, flash")
-    ] = "speed",
+    optimize: Optimize = "speed",
     prefix: Annotated[str, typer.Option(help="of all names and files of the C project")] = "model",
     input_shape: Shape = None,
     weights: Weights = None,

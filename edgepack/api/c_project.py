@@ -7,20 +7,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from edgepack.api.lowered import Lowered
 from edgepack.api.options import ExportOptions
 from edgepack.devices import Target
-from edgepack.plan.c_plan import plan_c
+from edgepack.errors import Finding, Unsupported
+from edgepack.ir import Graph
+from edgepack.passes.manager import run_pass
+from edgepack.passes.padding import fold_conv_pad
+from edgepack.plan.c_memory import Prepared, prepare_c
 from edgepack.report import FileInfo
 from edgepack.writers.c import write_c
 
 FOLDER: Final = "model_c"
 
 
-def c_project(lowered: Lowered, target: Target, options: ExportOptions) -> dict[str, str]:
+def prepared_for_c(graph: Graph, optimize: str) -> Prepared:
+    """A graph legalized for TFLite as the C project runs it; `graph` is not changed.
+
+    TFLite needs an operator of its own for most kinds of padding, C has it within convolutions.
+    """
+    made = graph.copy()
+    run_pass(made, fold_conv_pad)
+    return prepare_c(made, optimize)
+
+
+def c_project(prepared: Prepared, target: Target, options: ExportOptions) -> dict[str, str]:
     """The text of each file by its name. Raises Unsupported with all nodes that have no kernel."""
-    plan = plan_c(lowered.graph, options.optimize)
-    return write_c(lowered.graph, plan, options.prefix, variant_of(target))
+    return write_c(prepared.graph, prepared.plan, options.prefix, variant_of(target))
+
+
+def without_kernel(prepared: Prepared) -> tuple[Finding, ...]:
+    """Every node that there is no C kernel for."""
+    try:
+        write_c(prepared.graph, prepared.plan)
+    except Unsupported as problem:
+        return problem.findings
+    return ()
 
 
 def variant_of(target: Target) -> str:

@@ -14,6 +14,7 @@ from edgepack.api.assess import (
     memory_of,
     unsupported_on,
 )
+from edgepack.api.c_project import prepared_for_c, without_kernel
 from edgepack.api.diagnosis import diagnosed
 from edgepack.api.lower import canonical, lower, scheme_of
 from edgepack.api.lowered import Lowered, io_of, tflite_file
@@ -23,7 +24,8 @@ from edgepack.api.source import read_source
 from edgepack.devices import Target
 from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Graph
-from edgepack.plan.device import fit
+from edgepack.plan.c_memory import Prepared
+from edgepack.plan.device import fit, fit_in_c
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
@@ -35,16 +37,24 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
     """The report on `model` as it would be on `target`, without the parts that need an export.
 
     A quantized model is judged as it is, a float one as the target's default quantization (or
-    `quantize=`) would make it. Options: those of `export` that change what memory and operators the
-    model needs (`edgepack.api.options.TAKEN`). Raises what reading raises; a model that does not
+    `quantize=`) would make it. With `formats="c"` the memory and the kernels are those of the C
+    project. Options: those of `export` that change what memory and operators the model needs
+    (`edgepack.api.options.TAKEN`). Raises what reading raises; a model that does not
     fit is not an error but `report.fits == False`.
     """
     wanted = ExportOptions.of("check", options)
     profile = target if isinstance(target, Target) else load_target(target)
+    in_c = wanted.format_list(profile.formats)[0] == "c"  # the first format is the one judged
     source = read_source(model, wanted)
     lowered = _as_exported(source, profile, wanted)
-    verdict, notes = _verdict(model, source, lowered, profile)
-    findings = unsupported_on(profile, lowered.graph)
+    verdict: Fit | None
+    if in_c:
+        prepared = prepared_for_c(lowered.graph, wanted.optimize)
+        verdict, notes = fit_in_c(profile, prepared), notes_of_c(prepared)
+        findings = without_kernel(prepared)
+    else:
+        verdict, notes = _verdict(model, source, lowered, profile)
+        findings = unsupported_on(profile, lowered.graph)
     return Report(
         edgepack=edgepack.__version__,
         target=profile.id,
@@ -59,6 +69,11 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
         requirements=fit_requirements(verdict, findings),
         notes=(*notes_on(lowered, profile), *notes),
     )
+
+
+def notes_of_c(prepared: Prepared) -> tuple[str, ...]:
+    """What was done to the graph for C."""
+    return () if prepared.note is None else (prepared.note,)
 
 
 def source_info(graph: Graph) -> SourceInfo:

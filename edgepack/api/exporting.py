@@ -12,8 +12,14 @@ from typing import Any
 
 import edgepack
 from edgepack.api.assess import compute_of, memory_of, unsupported_on
-from edgepack.api.c_project import FOLDER, c_project, project_info, write_project
-from edgepack.api.checking import fit_requirements, notes_on, source_info
+from edgepack.api.c_project import (
+    FOLDER,
+    c_project,
+    prepared_for_c,
+    project_info,
+    write_project,
+)
+from edgepack.api.checking import fit_requirements, notes_of_c, notes_on, source_info
 from edgepack.api.compress import compressed, legalized, steps_of
 from edgepack.api.diagnosis import diagnosed
 from edgepack.api.folder import refuse_strangers, replaced_folder
@@ -29,7 +35,7 @@ from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.onnx_exact import spell_exactly
-from edgepack.plan.device import fit
+from edgepack.plan.device import fit, fit_in_c
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
@@ -86,12 +92,18 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
             findings,
             hint="--allow-misfit exports all the same",
         )
-    project = c_project(lowered, profile, wanted) if "c" in formats else {}
+    prepared = prepared_for_c(lowered.graph, wanted.optimize) if "c" in formats else None
+    project = c_project(prepared, profile, wanted) if prepared else {}
     # C has no runtime on this machine: where it is alone, its integers are measured as TFLite
     files = write_files(
         lowered, formats if formats != ("c",) else ("tflite",), exact=wanted.onnx_exact
     )
-    verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
+    if prepared and formats[0] == "c":
+        verdict = fit_in_c(profile, prepared)
+    else:
+        verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
+    if prepared:
+        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *notes_of_c(prepared)))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
     report = dataclasses.replace(report, compression=(*record, *stored))

@@ -26,7 +26,9 @@ TAKEN: Final[Mapping[str, tuple[str, ...]]] = {
         "input_layout", "calibration", "samples", "preprocess", "input_range", "per_tensor",
         "threads", *_READING,
     ),
-    "check": ("quantize", "per_tensor", "io", "input_layout", *_READING),
+    "check": (
+        "formats", "optimize", "quantize", "per_tensor", "io", "input_layout", *_READING,
+    ),
     "validate": (
         "preprocess", "input_range", "samples", "min_accuracy", "max_drop", "threads",
     ),

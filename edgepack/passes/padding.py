@@ -26,6 +26,15 @@ def fold_pad(graph: Graph) -> int:
     return sum(_fold(graph, node) for node in live(graph, "Pad"))
 
 
+def fold_conv_pad(graph: Graph) -> int:
+    """Fold each Pad that only convolutions read.
+
+    For kernels that have no average pool whose padding counts.
+    """
+    pads = (n for n in live(graph, "Pad") if all(u.op in _CONVS for u in n.output.users))
+    return sum(_fold(graph, node) for node in pads)
+
+
 def _fold(graph: Graph, node: Node) -> bool:
     users = list(node.output.users)
     if not any(user.op in _WINDOWED for user in users) or graph.is_output(node.output):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from edgepack.devices import Target
 from edgepack.ir import DType, Graph
 from edgepack.plan.abi import Abi
+from edgepack.plan.c_memory import Prepared, c_memory, prepare_c
 from edgepack.plan.fit import Fit, check_fit
-from edgepack.plan.flash import FlashUse, flash_of_file
-from edgepack.plan.graph_plan import plan_c, plan_interpreter
+from edgepack.plan.flash import FlashUse, flash_of_file, weight_bytes
+from edgepack.plan.graph_plan import plan_interpreter
 from edgepack.plan.memory import MemoryPlan
 from edgepack.plan.micro_file import micro_model_from_file
 from edgepack.plan.tflm import plan_tflm
@@ -47,13 +48,15 @@ def plan_memory(target: Target, graph: Graph, file: bytes) -> MemoryPlan:
         model = micro_model_from_file(file)
         return plan_tflm(model, kernels=kernel_build_of(target), abi=abi_of(target))
     if target.runtime.id == "c":
-        return plan_c(graph)
+        return c_memory(prepare_c(graph))
     return plan_interpreter(graph, target.runtime.id)
 
 
 def flash_use(target: Target, graph: Graph, file: bytes) -> FlashUse:
     """Weights, structure and runtime code of `graph`, written as `file`, on `target`."""
     code = None
+    if target.runtime.id == "c":
+        return FlashUse(weight_bytes(graph), 0)
     if target.kernel_set is not None:
         code = target.kernel_set.code_bytes(op.kind for op in micro_model_from_file(file).ops)
     return flash_of_file(file, graph, code)
@@ -66,6 +69,16 @@ def fit(target: Target, graph: Graph, file: bytes) -> Fit:
         plan_memory(target, graph, file),
         flash_use(target, graph, file),
         float_activations=_computes_in_float(graph),
+    )
+
+
+def fit_in_c(target: Target, prepared: Prepared) -> Fit:
+    """The same for a C project, whichever runtime the target's profile names."""
+    return check_fit(
+        target,
+        c_memory(prepared),
+        FlashUse(weight_bytes(prepared.graph), 0),
+        float_activations=_computes_in_float(prepared.graph),
     )
 
 

@@ -3,7 +3,8 @@ from tflm_cases import CASES
 
 from edgepack.ir.text import parse
 from edgepack.plan.abi import CORTEX_M
-from edgepack.plan.graph_plan import plan_c, plan_interpreter
+from edgepack.plan.c_memory import c_memory, prepare_c
+from edgepack.plan.graph_plan import plan_interpreter
 from edgepack.plan.micro_file import micro_model_from_file
 from edgepack.plan.tflm import plan_tflm
 from edgepack.writers.tflite import write_tflite
@@ -32,19 +33,14 @@ def test_a_written_graph_plans_like_a_file_made_by_hand():
 
 
 def test_c_plan_shares_memory_and_places_every_value():
-    plan = plan_c(parse(RESIDUAL))
+    plan = c_memory(prepare_c(parse(RESIDUAL)))
     at = {p.name: p.offset for p in plan.placements}
-    assert set(at) == {"x", "wide", "narrow", "sum", "y"}
+    assert set(at) == {
+        "x", "wide", "narrow", "sum", "y", "wide (scratch)", "narrow (scratch)"
+    }  # fmt: skip
     assert at["sum"] == at["y"]  # a view
-    assert at["sum"] in (at["x"], at["narrow"])  # in place
-    assert plan.arena_bytes == plan.setup_bytes == 144 + 288 + 144
-
-
-def test_c_plan_gives_scratch_its_place():
-    plan = plan_c(parse(RESIDUAL), scratch=[0, 64, 0, 0])
-    (scratch,) = [p for p in plan.placements if p.name == "narrow (scratch)"]
-    assert (scratch.nbytes, scratch.first, scratch.last) == (64, 2, 2)
-    assert plan.arena_bytes == 144 + 288 + 144 + 64
+    assert plan.arena_bytes == plan.setup_bytes == 144 + 288 + 144 + 4 * 72 * 2
+    assert plan.peak_node == "narrow"
 
 
 @pytest.mark.parametrize("runtime", ["litert", "onnxruntime"])
