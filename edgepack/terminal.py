@@ -16,7 +16,7 @@ from edgepack.api.inspection import Inspection
 from edgepack.api.sensitivity import LayerSensitivity
 from edgepack.devices import Target
 from edgepack.progress import shown_by
-from edgepack.report import LayerInfo, Report
+from edgepack.report import Compression, LayerInfo, Report
 from edgepack.validation.files import LABELS
 
 _NAME_WIDTH = 40
@@ -29,6 +29,8 @@ def report_table(report: Report, folder: Path | None) -> None:
     rows = _file_rows(report)
     if rows:
         console.print(_file_table(rows))
+    if report.compression:
+        _compression(console, report.compression)
     if report.emulator is not None:
         _emulated(console, report.emulator)
     for finding in report.unsupported:
@@ -42,6 +44,26 @@ def report_table(report: Report, folder: Path | None) -> None:
         console.print(f"note: {note}", soft_wrap=True)
     if folder is not None:
         console.print(f"written to {folder}", soft_wrap=True)
+
+
+def _compression(console: Console, stages: Sequence[Compression]) -> None:
+    """A row for each step, after the model as it was before them."""
+    heads = ("compression", "parameters", "MACs", "file", "arena", "SQNR", "top-1")
+    table = _table(*heads)
+    rows = [(f"before ({stages[0].before.form})", stages[0].before)]
+    for name, figures in (*rows, *((stage.technique, stage.after) for stage in stages)):
+        sqnr = "-" if figures.sqnr_db is None else f"{figures.sqnr_db:.1f} dB"
+        top1 = "-" if figures.accuracy is None else _share(figures.accuracy)
+        sizes = (_kib(figures.file_bytes), _kib(figures.arena_bytes))
+        table.add_row(name, f"{figures.params:,}", f"{figures.macs:,}", *sizes, sqnr, top1)
+    console.print(table)
+    for stage in stages:
+        lines = [*stage.notes]
+        if stage.refused:
+            more = f" and {len(stage.refused) - 1} more" if len(stage.refused) > 1 else ""
+            lines.append(f"left alone: {stage.refused[0]}{more}")
+        for line in lines:
+            console.print(f"{stage.technique}: {line}", soft_wrap=True)
 
 
 def _summary(report: Report) -> Table:

@@ -31,6 +31,7 @@ def render_page(report: Report) -> str:
         worst=worst[:10],
         peak=peak,
         agreement=agreement_rows(report.agreement),
+        steps=[(stage["technique"], stage["after"]) for stage in data["compression"]],
     )
 
 
