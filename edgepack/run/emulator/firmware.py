@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -215,8 +216,28 @@ class _Build:
     def _object(self, source: Path, lead: str, options: tuple[str, ...]) -> Path:
         to = self.scratch / f"{lead}{source.stem}.o"
         include = ("-I.", "-isystem", str(self.own / "include"))
-        self.toolchain.compile(source.resolve(), to, self.processor, (*include, *options))
+        key = (self.toolchain, self.processor, options, _content(source))
+        if key not in _OBJECTS:
+            self.toolchain.compile(source.resolve(), to, self.processor, (*include, *options))
+            data = to.read_bytes()
+            if len(data) > _LARGE_OBJECT:
+                return to
+            _OBJECTS[key] = data
+        to.write_bytes(_OBJECTS[key])
         return to
+
+
+# Objects of this process: the harness is the same for every model, kernels often are.
+_OBJECTS: Final[dict[tuple[object, ...], bytes]] = {}
+_LARGE_OBJECT: Final = 256 << 10
+
+
+def _content(source: Path) -> bytes:
+    """A digest of a file, its name and all headers beside it."""
+    found = hashlib.sha256(source.name.encode())
+    for path in (source, *sorted(source.parent.glob("*.h"))):
+        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.digest()
 
 
 def _is_kernels(source: Path) -> bool:

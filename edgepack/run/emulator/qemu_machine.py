@@ -32,10 +32,17 @@ from edgepack.run.emulator.outcome import (
 _QEMU: Final = "qemu-system-arm"
 _SHIFT: Final = 8
 _SLOWEST_PER_SECOND: Final = 20_000_000  # instructions; a run that takes longer does not end
-_START_SECONDS: Final = 20
+_START_SECONDS: Final = 10
 _REGISTER: Final = re.compile(r"R(\d\d)=([0-9a-f]{8})")
 _FAULT: Final = struct.Struct("<19I")
-_UNALIGNED, _DIVISION = 1 << 24, 1 << 25  # in CFSR (Armv7-M, B3.2.15)
+_CAUSES: Final = {  # bits of CFSR (Armv7-M, B3.2.15)
+    1 << 25: "divides by zero",
+    1 << 24: "accesses a misaligned address",
+    1 << 17: "jumps to what is not Thumb code",
+    1 << 16: "executes an instruction that the core does not have",
+    1 << 8: "jumps to where there is no memory",
+    1 << 0: "jumps to where no code may be",
+}
 _HAS_ADDRESS: Final = 1 << 15
 
 
@@ -129,15 +136,10 @@ class QemuMachine:
 
     def _fault(self, elf: Elf, report: tuple[int, ...]) -> EmulationFault:
         registers, status, address, node = report[:16], report[16], report[17], report[18]
-        what = "raises a fault"
-        if status & _DIVISION:
-            what = "divides by zero"
-        elif status & _UNALIGNED:
-            what = "accesses a misaligned address"
-        elif status & _HAS_ADDRESS:
+        said = [text for bit, text in _CAUSES.items() if status & bit]
+        what = said[0] if said else f"raises a fault (CFSR 0x{status:08x})"
+        if status & _HAS_ADDRESS:
             what = f"accesses 0x{address:08x}, where there is no memory"
-        elif status:
-            what = f"raises a fault (CFSR 0x{status:08x})"
         named = self.firmware.model.node_at(node)
         return EmulationFault(what, elf.function_at(registers[15]), registers, named)
 

@@ -242,7 +242,7 @@ def _said(problem: Any, u: Any) -> str:
         u.UC_ERR_WRITE_PROT: "writes to flash",
         u.UC_ERR_FETCH_PROT: "jumps into RAM",
         u.UC_ERR_INSN_INVALID: "executes an instruction that the core does not have",
-        u.UC_ERR_EXCEPTION: "raises an exception (a breakpoint, or an undefined instruction)",
+        u.UC_ERR_EXCEPTION: "executes an instruction that the core does not have, or a breakpoint",
     }
     return kinds.get(problem.errno, f"fails: {problem}")
 
