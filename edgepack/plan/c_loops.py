@@ -69,11 +69,16 @@ def patch_pixels(node: Node, loops: Loops) -> int:
     return min(wanted, batch * out_height * out_width)
 
 
+def even(count: int) -> int:
+    """The next even number: kernels take widened numbers by pairs."""
+    return count + count % 2
+
+
 def depthwise_pitch(node: Node) -> int:
     """Elements from one row of a depthwise band to the next: the padded width, made even."""
     (_, _), (left, right) = node.attrs["pad"]
     width = int(node.input(0).shape[2]) + int(left) + int(right)
-    return width + width % 2
+    return even(width)
 
 
 def depthwise_rows(node: Node, loops: Loops) -> int:

@@ -22,6 +22,7 @@ from edgepack.ir import OPS, Node, Value
 from edgepack.ir.dtypes import Array
 from edgepack.plan.c_loops import (
     WIDE,
+    even,
     Loops,
     alignment_of,
     depthwise_pitch,
@@ -97,14 +98,14 @@ def runs_of_concat(node: Node) -> list[tuple[Value, int]] | None:
 def scratch_bytes(node: Node, loops: Loops) -> int:
     """Bytes of working memory, disjoint from inputs and outputs, while `node` runs."""
     if node.op == "Conv2d" and widens(node):
-        return patch_pixels(node, loops) * prod(node.input(1).shape[1:]) * WIDE
+        return patch_pixels(node, loops) * even(prod(node.input(1).shape[1:])) * WIDE
     if node.op == "DepthwiseConv2d" and widens(node):
         if _is_single_channel(node):
-            return patch_pixels(node, loops) * prod(node.input(1).shape[1:3]) * WIDE
+            return patch_pixels(node, loops) * even(prod(node.input(1).shape[1:3])) * WIDE
         rows = depthwise_rows(node, loops)
         return rows * depthwise_pitch(node) * loops.depthwise_channels * WIDE
     if node.op == "FullyConnected" and widens(node):
-        depth = int(node.input(1).shape[1])
+        depth = even(int(node.input(1).shape[1]))
         return min(loops.dense_rows, node.output.size // int(node.input(1).shape[0])) * depth * WIDE
     return 0
 

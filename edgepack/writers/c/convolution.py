@@ -8,6 +8,7 @@ import numpy as np
 
 from edgepack.ir import Array, DType, Node
 from edgepack.kernels.quantized_scale import zero
+from edgepack.plan.c_loops import even
 from edgepack.writers.c.builder import CBuilder, lowers, refuse_unless
 from edgepack.writers.c.weighted import matrix, weighted
 from edgepack.writers.c.wide import wide_weighted
@@ -80,8 +81,8 @@ def dense(node: Node, out: CBuilder, rows: Array) -> None:
     if node.input(0).dtype is DType.INT16:
         _dense16(node, out, rows, count)
         return
-    fields = matrix(node, out, rows)
-    scratch, block = out.scratch(node, depth * _WIDE, count)
+    fields = matrix(node, out, rows, "ep_dense_s8")
+    scratch, block = out.scratch(node, even(depth) * _WIDE, count)
     params = out.struct("ep_dense_t", matrix=fields, rows=count, block=block)
     out.call("ep_dense_s8", params, out.at(node.input(0)), out.at(node.output), scratch)
 
@@ -100,14 +101,14 @@ def _dense16(node: Node, out: CBuilder, rows: Array, count: int) -> None:
 
 
 def _conv(node: Node, out: CBuilder, rows: Array, groups: int) -> None:
-    fields, shape = matrix(node, out, rows), filtered(node)
+    kernel = "ep_conv_s8" if groups == 1 else "ep_conv_groups_s8"
+    fields, shape = matrix(node, out, rows, kernel), filtered(node)
     shape["in_c"] //= groups
     pixels = node.output.size // len(rows)
-    scratch, block = out.scratch(node, rows.shape[1] * _WIDE, pixels)
+    scratch, block = out.scratch(node, even(rows.shape[1]) * _WIDE, pixels)
     params = out.struct(
         "ep_conv_t", matrix=fields, **shape, groups=groups, fill=zero(node.input(0)), block=block
     )
-    kernel = "ep_conv_s8" if groups == 1 else "ep_conv_groups_s8"
     out.call(kernel, params, out.at(node.input(0)), out.at(node.output), scratch)
 
 

@@ -17,10 +17,10 @@ from edgepack.kernels.quantized_scale import limits, params, zero
 from edgepack.writers.c.builder import CBuilder, refuse_unless
 
 
-def matrix(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
-    """An ep_matrix_t; `rows` are int8 [out, depth], laid out for the variant of ep_matrix_s8."""
+def matrix(node: Node, out: CBuilder, rows: Array, kernel: str) -> dict[str, Any]:
+    """An ep_matrix_t; `rows` are int8 [out, depth], laid out for the variant of `kernel`."""
     return {
-        "weights": out.table(out.laid_out("ep_matrix_s8", rows), f"{node.name}: weights"),
+        "weights": out.table(out.laid_out(kernel, rows), f"{node.name}: weights"),
         "depth": rows.shape[1],
         "out": len(rows) // node.attrs.get("groups", 1),
         **weighted(node, out, rows),
@@ -43,8 +43,8 @@ def weighted(node: Node, out: CBuilder, rows: Array, fold: bool = True) -> dict[
     refuse_unless(int(reach.max(initial=0)) < 2**31, "sums beyond 32 bits")
     low, high = limits(node)
     return {
-        "bias": out.table(bias.astype(np.int32), f"{node.name}: bias"),
-        **scales(node, out),
+        "bias": out.table(np.pad(bias, (0, len(bias) % 2)).astype(np.int32), f"{node.name}: bias"),
+        **scales(node, out, reach),
         "zero": zero(node.output),
         "low": low,
         "high": high,
@@ -60,11 +60,21 @@ def bias_of(node: Node, rows: Array) -> Array:
     return given.const.astype(np.int64)
 
 
-def scales(node: Node, out: CBuilder) -> dict[str, Any]:
-    """`scales` and `scale_step`: one multiplier for all channels, or one for each."""
+def scales(node: Node, out: CBuilder, reach: Array) -> dict[str, Any]:
+    """`scales` and `scale_step`: one multiplier for all channels, or one for each; and `swift`.
+
+    `reach` are bounds of |sum| by channel. Kernels may double swift sums within 32 bits, and add
+    the zero point before they shift: |sum| < 2^30 leaves 2^30 for rounding and zero point, which
+    are 128.5 * 2^shift at the most.
+    """
     per_tensor = params(node.input(1)).is_per_tensor
     dense = node.op == "FullyConnected" and per_tensor
-    multiplier, shift = tensor_multiplier(node) if dense else channel_multipliers(node)
-    step = 0 if np.size(multiplier) == 1 else 1
-    pairs = np.stack([np.atleast_1d(multiplier), -np.atleast_1d(shift)], axis=1)
-    return {"scales": out.scales("ep_scale_t", pairs, node.name), "scale_step": step}
+    multiplier, left = tensor_multiplier(node) if dense else channel_multipliers(node)
+    right = -np.atleast_1d(left)
+    pairs = np.stack([np.atleast_1d(multiplier), right], axis=1)
+    swift = reach.max(initial=0) < 2**30 and right.min() >= 1 and right.max() <= 22
+    return {
+        "scales": out.scales("ep_scale_t", pairs, node.name),
+        "scale_step": 0 if np.size(multiplier) == 1 else 1,
+        "swift": int(swift),
+    }

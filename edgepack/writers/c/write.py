@@ -11,6 +11,7 @@ from edgepack.plan.c_plan import CPlan, plan_c
 from edgepack.writers.c import (  # noqa: F401  (importing registers)
     convolution,
     dense,
+    dsp,
     elementwise,
     matmul,
     pooling,

@@ -1,12 +1,13 @@
 /*@ ep_matrix_t */
 /* Weights by output and what makes a result of a sum. The layout of weights is the business of
    ep_matrix_s8; the plain one is [out][depth]. bias: the input's zero point times the sum of the
-   weights is taken off already. scales: one for all, or one for each output with scale_step 1. */
+   weights is taken off already; there is an even number of them. scales: one for all, or one for each output with scale_step 1.
+   swift: every |sum| < 2^30 and every shift is 1 to 22. */
 typedef struct {
     const int8_t *weights;
     const int32_t *bias;
     const ep_scale_t *scales;
-    int32_t scale_step, depth, out, zero, low, high;
+    int32_t scale_step, swift, depth, out, zero, low, high;
 } ep_matrix_t;
 
 /*@ ep_widen_s8 */

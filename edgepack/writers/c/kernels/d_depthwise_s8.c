@@ -5,11 +5,21 @@ typedef struct {
     const int8_t *weights;
     const int32_t *bias;
     const ep_scale_t *scales;
-    int32_t scale_step, zero, low, high;
+    int32_t scale_step, swift, zero, low, high;
     int32_t batches, in_h, in_w, in_c, out_h, out_w, times;
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int32_t fill, lines, pitch;
 } ep_depthwise_t;
+
+/*@ ep_fill_s16 */
+/* n times the same number; what follows is returned. */
+static inline int16_t *ep_fill_s16(int32_t value, int32_t n, int16_t *to)
+{
+    for (; n > 0; n--) {
+        *to++ = (int16_t)value;
+    }
+    return to;
+}
 
 /*@ ep_rows_s8 */
 /* `count` rows of one channel of x from `row` on, with their padding, as 16-bit numbers. */
@@ -17,24 +27,26 @@ static inline void ep_rows_s8(const ep_depthwise_t *p, const int8_t *x, int32_t 
                               int16_t *to)
 {
     for (int32_t i = row; i < row + count; i++) {
-        for (int32_t j = -p->pad_left; j < p->pitch - p->pad_left; j++) {
-            int32_t value = p->fill;
-            if (i >= 0 && i < p->in_h && j >= 0 && j < p->in_w) {
-                value = x[(i * p->in_w + j) * p->in_c];
+        if (i < 0 || i >= p->in_h) {
+            to = ep_fill_s16(p->fill, p->pitch, to);
+        } else {
+            const int8_t *from = x + i * p->in_w * p->in_c;
+            to = ep_fill_s16(p->fill, p->pad_left, to);
+            for (int32_t j = p->in_w; j > 0; j--) {
+                *to++ = *from;
+                from += p->in_c;
             }
-            *to++ = (int16_t)value;
+            to = ep_fill_s16(p->fill, p->pitch - p->pad_left - p->in_w, to);
         }
     }
 }
 
-/*@ ep_filter_s8 */
-/* Output rows of channel c: `count` of them, from input rows in scratch. */
-static inline void ep_filter_s8(const ep_depthwise_t *p, int32_t c, const int16_t *rows,
-                                int32_t count, int8_t *y)
+/*@ ep_filter_any_s8 */
+/* Output rows of a channel. */
+static inline void ep_filter_any_s8(const ep_depthwise_t *p, const int8_t *filter, int32_t bias,
+                                    ep_scale_t scale, const int16_t *rows, int32_t count, int8_t *y)
 {
-    const ep_scale_t scale = p->scales[c * p->scale_step];
-    const int8_t *filter = p->weights + c * p->kernel_h * p->kernel_w;
-    const int32_t bias = p->bias[c];
+    const ep_store_t how = {p->swift, p->zero, p->low, p->high, p->in_c * p->times};
     for (int32_t i = 0; i < count; i++) {
         for (int32_t j = 0; j < p->out_w; j++) {
             const int16_t *from = rows + i * p->stride_h * p->pitch + j * p->stride_w;
@@ -46,10 +58,19 @@ static inline void ep_filter_s8(const ep_depthwise_t *p, int32_t c, const int16_
                 }
                 from += p->dilation_h * p->pitch;
             }
-            *y = (int8_t)ep_clamp(ep_scale(sum, scale) + p->zero, p->low, p->high);
-            y += p->in_c * p->times;
+            ep_results_s8(&sum, 1, scale, &how, y);
+            y += how.pitch;
         }
     }
+}
+
+/*@ ep_filter_s8 */
+/* Output rows of channel c: `count` of them, from input rows in scratch. */
+static inline void ep_filter_s8(const ep_depthwise_t *p, int32_t c, const int16_t *rows,
+                                int32_t count, int8_t *y)
+{
+    ep_filter_any_s8(p, p->weights + c * p->kernel_h * p->kernel_w, p->bias[c],
+                     p->scales[c * p->scale_step], rows, count, y);
 }
 
 /*@ ep_channel_s8 */

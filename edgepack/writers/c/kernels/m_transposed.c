@@ -5,7 +5,7 @@ typedef struct {
     const int8_t *weights;
     const int32_t *bias;
     const ep_scale_t *scales;
-    int32_t scale_step, offset, zero, low, high;
+    int32_t scale_step, swift, offset, zero, low, high;
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
 } ep_transposed_t;
