@@ -24,7 +24,7 @@ Index = npt.NDArray[np.int64]
 _Array = npt.NDArray[Any]
 RIDGE: Final = 1e-3  # of the mean variance
 _SHRINKS: Final = (0.0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)
-_LOTS: Final = 64  # steps at most: a step takes several channels of a wide layer
+_LOTS: Final = 32  # steps at most: a step takes several channels of a wide layer
 
 
 @dataclass(frozen=True, slots=True)
