@@ -14,7 +14,7 @@ from edgepack.ir import Array, DType, Graph, Node, Value
 from edgepack.plan.c_plan import CPlan
 from edgepack.writers.c.ctext import CTYPES, braces, comment, number, real
 from edgepack.writers.c.variants import laid_out
-from edgepack.writers.registry import Lowerings
+from edgepack.writers.registry import Lower, Lowerings
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ class CBuilder:
     def at(self, value: Value, byte: int = 0) -> str:
         """A pointer to `value`: in the arena, or its table when it is a constant."""
         if value.data is not None:
-            return f"&{self.table(value.data, value.name).text}[{byte // value.data.itemsize}]"
+            table = self.table(value.data, value.name).text
+            return f"(const void *)&{table}[{byte // value.data.itemsize}]"
         return f"EP_AT({self.plan.offsets[value] + byte})"
 
     def at_step(self, value: Value, steps: Mapping[str, int], first: int = 0) -> str:
@@ -116,7 +117,7 @@ class CBuilder:
         terms = [f"{name} * {step * width}" for name, step in steps.items() if step]
         if table:
             place = " + ".join([*([str(first)] if first or not terms else []), *terms])
-            return f"&{self.table(value.const, value.name).text}[{place}]"
+            return f"(const void *)&{self.table(value.const, value.name).text}[{place}]"
         return f"EP_AT({' + '.join([str(self.plan.offsets[value] + first * width), *terms])})"
 
     @contextmanager
@@ -155,14 +156,18 @@ class CBuilder:
 
     def lower(self) -> None:
         """Lower every node. Raises Unsupported with all that have no kernel."""
-        findings = list(lowers.missing(self.graph.nodes))
+        findings = []
         for node in self.plan.order:
             self.steps.append(Step(node))
             self._count = 0
-            if node.op not in lowers.table or self._is_free(node):
+            if self._is_free(node):
                 continue
             try:
-                lowers.table[node.op](node, self)
+                refuse_unless(
+                    all(v.size for v in (*node.present_inputs, *node.outputs)),
+                    "values of no elements",
+                )
+                lowering(node)(node, self)
             except Refused as problem:
                 findings.append(Finding(node.name, node.op, str(node.output.dtype), str(problem)))
         if findings:
@@ -177,7 +182,18 @@ class Refused(Exception):
     """A lowering has no kernel for a node; the text says for what."""
 
 
-lowers: Lowerings[CBuilder] = Lowerings("C")
+lowers: Lowerings[CBuilder] = Lowerings("C")  # integers, and what any element type does
+lowers_real: Lowerings[CBuilder] = Lowerings("C for real numbers")
+
+
+def lowering(node: Node) -> Lower[CBuilder]:
+    """The function that lowers a node. Raises Refused when there is none."""
+    real = all(v.dtype is DType.FLOAT32 for v in (node.output, *node.present_inputs[:1]))
+    found = (lowers_real.table.get(node.op) if real else None) or lowers.table.get(node.op)
+    if found is None:
+        known = node.op in lowers_real.table
+        raise Refused(f"{node.output.dtype} values" if known else "not in C")
+    return found
 
 
 def refuse_unless(possible: bool, reason: str) -> None:

@@ -18,10 +18,6 @@ def matmul(node: Node, out: CBuilder) -> None:
     """One call for each product of a batch."""
     a, b, y = node.input(0), node.input(1), node.output
     refuse_unless(all_of(node, DType.INT8) or all_of(node, DType.INT16), f"{a.dtype} input")
-    batches = prod(y.shape[:-2])
-    whole = (prod(v.shape[:-2]) in (1, batches) for v in (a, b))
-    refuse_unless(all(whole), "batches that repeat in some dimensions")
-    sizes = matmul_sizes(node)
     multiplier, shift = tensor_multiplier(node)
     scale: Any = (int(multiplier), -int(shift))
     if y.dtype is DType.INT16:
@@ -29,12 +25,21 @@ def matmul(node: Node, out: CBuilder) -> None:
     low, high = limits(node)
     params = out.struct(
         "ep_matmul_t",
-        scale=scale, **sizes, a_offset=-zero(a), b_offset=-zero(b), zero=zero(y),
+        scale=scale, **matmul_sizes(node), a_offset=-zero(a), b_offset=-zero(b), zero=zero(y),
         low=low, high=high,
     )  # fmt: skip
-    places = [out.at_step(v, {"i": _step(v.shape, batches)}) for v in (a, b, y)]
+    batches, places = batch_places(node, out)
     with out.loops({"i": batches} if batches > 1 else {}):
         out.call(f"ep_matmul{suffix(y)}", params, *places)
+
+
+def batch_places(node: Node, out: CBuilder) -> tuple[int, list[str]]:
+    """(how many products, pointers to the matrices of product i)."""
+    a, b, y = node.input(0), node.input(1), node.output
+    batches = prod(y.shape[:-2])
+    whole = (prod(v.shape[:-2]) in (1, batches) for v in (a, b))
+    refuse_unless(all(whole), "batches that repeat in some dimensions")
+    return batches, [out.at_step(v, {"i": _step(v.shape, batches)}) for v in (a, b, y)]
 
 
 def _step(shape: tuple[int, ...], batches: int) -> int:

@@ -21,7 +21,7 @@ def mean(node: Node, out: CBuilder) -> None:
     multiplier, shift = sum_multiplier(node, count)
     params = out.struct(
         "ep_reduce_t",
-        **_loops(node, node.attrs["axes"]),
+        **loops(node, node.attrs["axes"]),
         scale=(multiplier, -shift), offset=-zero(x) * count, zero=zero(y),
     )  # fmt: skip
     out.call(f"ep_sum{suffix(x)}", params, out.at(x), out.at(y))
@@ -34,7 +34,7 @@ def extreme(node: Node, out: CBuilder) -> None:
     _refuse_other_types(node)
     minimum = 1 if node.op == "ReduceMin" else 0
     params = out.struct(
-        "ep_reduce_t", **_loops(node, node.attrs["axes"]), scale=(0, 0), offset=minimum, zero=0
+        "ep_reduce_t", **loops(node, node.attrs["axes"]), scale=(0, 0), offset=minimum, zero=0
     )
     out.call(f"ep_largest{suffix(x)}", params, out.at(x), out.at(y))
 
@@ -64,7 +64,7 @@ def _refuse_other_types(node: Node) -> None:
     refuse_unless(legal and node.input(0).quant is not None, f"{node.input(0).dtype} input")
 
 
-def _loops(node: Node, axes: Any) -> dict[str, Any]:
+def loops(node: Node, axes: Any) -> dict[str, Any]:
     """The dimensions that stay and those that go, neighbours of one kind joined."""
     x = node.input(0)
     gone = {axis % x.rank for axis in axes}

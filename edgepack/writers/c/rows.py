@@ -17,7 +17,8 @@ from edgepack.writers.c.builder import CBuilder, all_of, lowers, refuse_unless
 from edgepack.writers.c.elementwise import pair
 
 
-def _rows(node: Node) -> dict[str, int]:
+def row_sizes(node: Node) -> dict[str, int]:
+    """How many rows, and how long. Raises Refused unless they run along the last axis."""
     x = node.input(0)
     last = node.attrs.get("axis", -1) in (-1, x.rank - 1)
     refuse_unless(last, "an axis that is not the last")
@@ -34,7 +35,7 @@ def softmax(node: Node, out: CBuilder) -> None:
     refuse_unless(all_of(node, DType.INT8), f"{x.dtype} input")
     exponentials, _, reach = _exponentials(node, node.attrs["beta"])
     table = out.table(exponentials, f"{node.name}: exponentials")
-    params = out.struct("ep_softmax_t", exponentials=table, reach=reach, **_rows(node))
+    params = out.struct("ep_softmax_t", exponentials=table, reach=reach, **row_sizes(node))
     out.call("ep_softmax_s8", params, out.at(x), out.at(y))
 
 
@@ -57,7 +58,7 @@ def _softmax16(node: Node, out: CBuilder) -> None:
         "ep_softmax_s16_t",
         exponentials=out.table(exponentials, "exp from -10 to 0"),
         inverses=out.table(inverses, "1 / (1 + x) from 0 to 1"),
-        scale=pair(real), **_rows(node),
+        scale=pair(real), **row_sizes(node),
     )  # fmt: skip
     out.call("ep_softmax_s16", params, out.at(node.input(0)), out.at(node.output))
 
@@ -73,7 +74,7 @@ def log_softmax(node: Node, out: CBuilder) -> None:
         "ep_log_softmax_t",
         exponentials=out.table(rounded, f"{node.name}: exponentials"),
         differences=out.table(scaled.astype(np.int32), f"{node.name}: differences"),
-        back=pair(2.0 ** (31 - shift) / float(multiplier)), reach=reach, **_rows(node),
+        back=pair(2.0 ** (31 - shift) / float(multiplier)), reach=reach, **row_sizes(node),
     )  # fmt: skip
     out.call("ep_log_softmax_s8", params, out.at(node.input(0)), out.at(node.output))
 
@@ -83,5 +84,5 @@ def l2_norm(node: Node, out: CBuilder) -> None:
     """The length by Newton's method, in whole numbers."""
     x = node.input(0)
     refuse_unless(all_of(node, DType.INT8), f"{x.dtype} input")
-    params = out.struct("ep_l2norm_t", **_rows(node), offset=-zero(x))
+    params = out.struct("ep_l2norm_t", **row_sizes(node), offset=-zero(x))
     out.call("ep_l2norm_s8", params, out.at(x), out.at(node.output))

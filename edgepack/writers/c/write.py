@@ -15,6 +15,7 @@ from edgepack.writers.c import (  # noqa: F401  (importing registers)
     elementwise,
     matmul,
     pooling,
+    real,
     reduction,
     resize,
     rows,
