@@ -14,7 +14,14 @@ from typing import Final
 
 import numpy as np
 
-from edgepack.calibrate.patches import Moments, Places, grouped_weights, patches
+from edgepack.calibrate.biases import row_products, sample_means
+from edgepack.calibrate.patches import (
+    Moments,
+    Places,
+    grouped_weights,
+    patches,
+    ungrouped_weights,
+)
 from edgepack.calibrate.shift_effects import affordable_effects, shift_effects
 from edgepack.calibrate.stand_in import Corrections
 from edgepack.calibrate.standing_in import stand_in
@@ -38,13 +45,13 @@ from edgepack.compress.vbmf import vbmf_rank
 from edgepack.errors import BadInput
 from edgepack.ir import Array, Graph, Node
 from edgepack.progress import advance
+from edgepack.quantize.gptq import best_target
 from edgepack.strict_toml import Table, near
 
 _SAMPLES: Final = 256
 _MOST_COLUMNS: Final = 2304  # of a patch, beyond which its covariance is not asked for
-_MOST_ROWS: Final = 40_000
-_ROWS_PER_COLUMN: Final = 8  # fewer tell too little of what lies behind a ReLU
-_HOLDS: Final = (0.01,) * 10 + (0.1,) * 5 + (1.0,) * 5
+_ROUNDS: Final = 2
+_LEAST_FREE: Final = 0.02  # share of outputs that a bias must move for it to be worth moving
 _SPLIT_OPS: Final = ("Conv2d", "FullyConnected")
 
 
@@ -89,21 +96,35 @@ def factorize(graph: Graph, settings: FactorizeSettings, context: Context) -> Ou
     samples = affordable(twin, context.inputs(), _SAMPLES)
     seen = observe(twin, samples, threads=context.threads, seed=context.seed)
     chosen, refused = _choose(graph, seen, settings, channel_multiple(context.target))
-    found = fit(twin, seen, chosen, samples, threads=context.threads, seed=context.seed)
+    found = fit(
+        twin,
+        seen,
+        chosen,
+        samples,
+        refit=context.has_data,
+        threads=context.threads,
+        seed=context.seed,
+    )
     changed = []
-    for node in graph.nodes_of(*_SPLIT_OPS):
-        if node.name in found:
-            changed.append(_told(node, found[node.name].factors))
-            _split(graph, node, found[node.name], corrections)
+    for node in graph.nodes:
+        fitted = found.get(node.name)
+        if fitted is None:
+            continue
+        if fitted.factors is None:
+            _set(graph, node, fitted.weights, fitted.bias)
+        else:
+            changed.append(_told(node, fitted.factors))
+            _split(graph, node, fitted.factors, fitted.bias, corrections)
     return Outcome(tuple(changed), tuple(refused))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """The factors of a layer, and the bias [out] that belongs to them."""
+    """New weights of a layer and the bias [out] that belongs to them; factors where it is split."""
 
-    factors: Factors
+    weights: Array
     bias: Array
+    factors: Factors | None = None
 
 
 def observe(
@@ -132,29 +153,39 @@ def fit(
     chosen: Mapping[str, Split],
     samples: Sequence[Sequence[Array]],
     *,
+    refit: bool = True,
     threads: int = 2,
     seed: int = 0,
 ) -> dict[str, Fitted]:
     """Factors of the layers chosen; `graph` (canonical) gets their products as weights.
 
-    `seen` is what `observe` told of the layers.
+    `seen` is what `observe` told of the layers. With `refit`, for samples that are true inputs,
+    layers that stay whole are fitted to what the split ones give them, and biases to the means
+    behind activations.
     """
     one = Stepper(graph.copy(), samples, threads=threads, canonical=True)
     two = Stepper(graph, samples, threads=threads, canonical=True)
-    rng, found = np.random.default_rng(seed), {}
+    rng = np.random.default_rng(seed)
+    found: dict[str, Fitted] = {}
     total = len(graph.nodes)
     for done in range(total):
         node, was = two.node, one.node
         assert node is not None
         assert was is not None
+        fitted = None
         if node.name in chosen:
-            layer, fitted = _fit(node, was, one, two, rng, seen[node.name], chosen[node.name])
-            if node.attrs["activation"] in ("relu", "relu6"):
-                fitted = _fit_behind_relu(node, was, one, two, rng, layer, fitted)
-            _set(graph, node, fitted.factors.product, fitted.bias)
-            found[node.name] = fitted
-        one.step()
-        two.step()
+            fitted = _fit(node, was, one, two, rng, seen[node.name], chosen[node.name])
+        elif refit and found and _why_not_fitted(node) is None:
+            fitted = _refit(node, was, one, two, rng)
+        outputs = one.outputs()
+        one.step(outputs)
+        if fitted is None:
+            two.step()
+        else:
+            _set(graph, node, fitted.weights, fitted.bias)
+            given = _correct(graph, node, two, outputs) if refit else None
+            found[node.name] = dataclasses.replace(fitted, bias=node.input(2).const)
+            two.step(given)
         advance(done + 1, total, "splitting layers")
     return found
 
@@ -162,59 +193,57 @@ def fit(
 def _fit(
     node: Node, was: Node, one: Stepper, two: Stepper, rng: np.random.Generator,
     seen: Layer, split: Split,
-) -> tuple[Layer, Fitted]:  # fmt: skip
-    """The layer on its inputs as they are, and the factors that err least before activation."""
+) -> Fitted:  # fmt: skip
+    """The factors that err least before the activation, on the inputs as they are."""
     gram, cross, x_mean, q_mean = _covariances(node, was, one, two, rng)
     layer = _layer(node, gram, cross, seen.effects)
     parts = factors(layer, split)
-    own = node.optional(2)
-    bias = (0.0 if own is None else own.const) + layer.w @ x_mean - parts.product @ q_mean
-    return layer, Fitted(parts, bias)
+    bias = _bias(was) + layer.w @ x_mean - parts.product @ q_mean
+    return Fitted(parts.product, bias, parts)
 
 
-def _fit_behind_relu(
-    node: Node, was: Node, one: Stepper, two: Stepper, rng: np.random.Generator,
-    layer: Layer, fitted: Fitted,
-) -> Fitted:  # fmt: skip
-    """Factors that err least behind a ReLU, which throws negative numbers away.
+def _refit(node: Node, was: Node, one: Stepper, two: Stepper, rng: np.random.Generator) -> Fitted:
+    """A layer that stays whole, for the inputs that split ones give it."""
+    moments = Moments()
+    for x, q in zip(one.arrays(was.input(0)), two.arrays(node.input(0)), strict=True):
+        places = Places.drawn(node, rng)
+        moments.add(patches(was, x, places), patches(node, q, places))
+    own, (x_mean, q_mean) = grouped_weights(node, node.input(1).real), moments.means
+    w = best_target(own, *moments.covariances)
+    bias = _bias(was) + row_products(own, x_mean) - row_products(w, q_mean)
+    return Fitted(ungrouped_weights(node, w, node.input(1).shape), bias)
 
-    As by Zhang et al. 2015 (arXiv:1505.06798, section 3.2), in turns: targets z before the ReLU
-    that are as good as y and nearest to what the factors give, then factors for these targets.
+
+def _correct(
+    graph: Graph, node: Node, two: Stepper, wanted: Sequence[Sequence[Array]]
+) -> list[list[Array]]:
+    """Move the bias until the mean of each channel behind the activation is as it was.
+
+    Returns the outputs after that.
     """
-    own = was.optional(2)
-    drawn = [Places.drawn(node, rng) for _ in two.arrays(node.input(0))]
-    x, q = (
-        np.concatenate([
-            patches(n, a, at)[0] for a, at in zip(walk.arrays(n.input(0)), drawn, strict=True)
-        ])[:_MOST_ROWS].astype(np.float64)
-        for n, walk in ((was, one), (node, two))
-    )  # fmt: skip
-    if q.shape[1] > _MOST_COLUMNS or len(q) < _ROWS_PER_COLUMN * q.shape[1]:
-        return fitted
-    y = x @ layer.w.T + (0.0 if own is None else own.const)
-    q_mean = q.mean(axis=0)
-    centred = q - q_mean
-    gram = centred.T @ centred / len(q)
-    held = gram + np.trace(gram) / len(gram) * 1e-4 * np.eye(len(gram))
-    for hold in _HOLDS:
-        given = q @ fitted.factors.product.T + fitted.bias
-        z = relu_targets(y, given, hold)
-        w = np.linalg.solve(held, centred.T @ (z - z.mean(axis=0)) / len(q)).T
-        parts = factors(
-            dataclasses.replace(layer, w=w, gram=gram, cross=gram), fitted.factors.split
-        )
-        fitted = Fitted(parts, z.mean(axis=0) - parts.product @ q_mean)
-    return fitted
+    outputs = two.outputs()
+    for _ in range(_ROUNDS):
+        means = [
+            sample_means([r[0] for r in results]).mean(axis=0) for results in (wanted, outputs)
+        ]
+        rows = [r[0].reshape(-1, r[0].shape[-1]) for r in outputs]
+        clipped = node.attrs["activation"] != "none"
+        free = np.mean([(a > 0).mean(axis=0) if clipped else 1.0 for a in rows], axis=0)
+        move = np.where(free > _LEAST_FREE, (means[0] - means[1]) / np.maximum(free, 0.1), 0.0)
+        _set(graph, node, node.input(1).const, node.input(2).const + move)
+        outputs = two.outputs()
+    return outputs
 
 
-def relu_targets(y: Array, given: Array, hold: float) -> Array:
-    """The z of least (relu(y) - relu(z))^2 + hold (z - given)^2, element by element."""
-    wanted = np.maximum(y, 0)
-    above = np.maximum((wanted + hold * given) / (1 + hold), 0)
-    below = np.minimum(given, 0)
-    cost_above = np.square(wanted - above) + hold * np.square(above - given)
-    cost_below = np.square(wanted) + hold * np.square(below - given)
-    return np.where(cost_above < cost_below, above, below)
+def _bias(node: Node) -> Array | float:
+    own = node.optional(2)
+    return 0.0 if own is None else own.const
+
+
+def _why_not_fitted(node: Node) -> str | None:
+    if node.op == "DepthwiseConv2d" and node.input(1).is_const:
+        return None
+    return _why_not(node)
 
 
 def _set(graph: Graph, node: Node, w: Array, bias: Array) -> None:
@@ -224,15 +253,14 @@ def _set(graph: Graph, node: Node, w: Array, bias: Array) -> None:
     node.set_input(2, graph.constant(bias.astype(np.float32), f"{node.name}_bias"))
 
 
-def _split(graph: Graph, node: Node, found: Fitted, corrections: Corrections) -> None:
+def _split(graph: Graph, node: Node, parts: Factors, bias: Array, corrections: Corrections) -> None:
     """Split a layer of the model itself: what made synthetic inputs suit it is taken out again."""
-    parts, bias = found.factors, found.bias
     last = parts.last
     if node.name in corrections:
         correction = corrections[node.name]
         last = last / correction.gain[:, None]
         bias = (bias - correction.shift) / correction.gain
-    split_layer(graph, node, Factors(parts.split, last, parts.rows, parts.first), bias)
+    split_layer(graph, node, dataclasses.replace(parts, last=last), bias)
 
 
 def _layer(node: Node, gram: Array, cross: Array, effects: Array | None = None) -> Layer:
