@@ -35,6 +35,7 @@ Allocation = Literal["sensitivity", "loss", "uniform"]
 MOST_SAMPLES: Final = 256
 _MEASURED: Final = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group's channels
 _LEAST_KEPT: Final = 0.125
+_LEVELS: Final = 16  # of a group, at most about so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,8 @@ def _choices(size: int, liked: int) -> tuple[int, ...]:
     """How many of `size` channels may go, so that what is left is a multiple the kernels like."""
     multiple = multiple_for(size, liked)
     least = max(multiple, int(np.ceil(size * _LEAST_KEPT / multiple)) * multiple)
-    return tuple(n for n in range(0, size - least + 1) if (size - n) % multiple == 0 or n == 0)
+    every = max(1, (size - least) // multiple // _LEVELS) * multiple
+    return (0, *range(size % multiple or every, size - least + 1, every))
 
 
 def _asked(channels: Channels, settings: PruneSettings, context: Context) -> dict[int, int]:

@@ -2,8 +2,8 @@
 
 Costs are products: a layer's work is as its inputs times as its outputs. So savings do not add up
 as a knapsack would have them, and groups are shortened step by step instead: always the group
-whose next step adds the least noise for each unit of cost it saves *now* (the greedy rule, exact
-for convex curves and additive costs; the discrete form of Yang et al. 2018, arXiv:1804.03230).
+whose next step adds the least noise for each unit of cost it saves *now* (as in
+Yang et al. 2018, arXiv:1804.03230); then groups exchange levels while that lowers the noise.
 """
 
 from __future__ import annotations
@@ -83,29 +83,95 @@ class Levels:
 
 def allocate(groups: Sequence[Levels], cost: CostModel, budget: float) -> list[int] | None:
     """How many channels each group loses for the cost to fall to `budget`; None when it cannot."""
-    at = [0] * len(groups)
-    kept = np.ones(len(groups))
-    now = cost(kept)
-    while now > budget:
-        best: tuple[float, int, int, float] | None = None
-        for g, levels in enumerate(groups):
-            for level in range(at[g] + 1, len(levels.lost)):
-                tried = kept.copy()
-                tried[g] = 1 - levels.lost[level] / levels.size
-                then = cost(tried)
-                if then >= now:
-                    continue
-                added = levels.noise[level] - levels.noise[at[g]]
-                # what goes beyond the budget is of no use
-                price = added / (now - max(then, budget))
-                if best is None or price < best[0]:
-                    best = (price, g, level, then)
-        if best is None:
+    state = _State(groups, cost, budget)
+    while state.cost > budget:
+        if not state.shorten():
             return None
-        _, g, level, now = best
-        at[g] = level
-        kept[g] = 1 - groups[g].lost[level] / groups[g].size
-    return [levels.lost[i] for levels, i in zip(groups, at, strict=True)]
+    for _ in range(_ROUNDS):
+        if not state.exchange():
+            break
+    return [levels.lost[i] for levels, i in zip(groups, state.at, strict=True)]
+
+
+_ROUNDS = 10
+
+
+class _State:
+    """The level of each group, and what that costs."""
+
+    def __init__(self, groups: Sequence[Levels], cost: CostModel, budget: float) -> None:
+        self._groups, self._model, self._budget = groups, cost, budget
+        self.at = [0] * len(groups)
+        self._kept = np.ones(len(groups))
+        self.cost = cost(self._kept)
+
+    def shorten(self) -> bool:
+        """Let one group lose more: the least noise for each unit that is saved; whether one can."""
+        best: tuple[float, int, int] | None = None
+        for g, levels in enumerate(self._groups):
+            for level in range(self.at[g] + 1, len(levels.lost)):
+                then = self._with(g, level)
+                if then >= self.cost:
+                    continue
+                # what goes beyond the budget is of no use
+                price = self._added(g, level) / (self.cost - max(then, self._budget))
+                if best is None or price < best[0]:
+                    best = (price, g, level)
+        if best is not None:
+            self._set(best[1], best[2])
+        return best is not None
+
+    def exchange(self) -> bool:
+        """Let one group lose one level more and others fewer, if that is less noise in all."""
+        start, before = list(self.at), self._noise()
+        self._give_back()
+        best = (self._noise(), list(self.at))
+        for g, levels in enumerate(self._groups):
+            for level in (start[g] + 1, start[g] + 2):
+                if level >= len(levels.lost):
+                    continue
+                self._reset(start)
+                self._set(g, level)
+                self._give_back(but=g)
+                best = min(best, (self._noise(), list(self.at)))
+        self._reset(best[1])
+        return best[0] < before * (1 - 1e-9)
+
+    def _give_back(self, but: int | None = None) -> None:
+        """Within the budget, undo the levels that undo most noise."""
+        while True:
+            options = [
+                (self._added(g, level), g, level)
+                for g in range(len(self.at))
+                if g != but
+                for level in range(self.at[g])
+                if self._with(g, level) <= self._budget
+            ]
+            least = min(options, default=(0.0, 0, 0))
+            if least[0] >= 0:
+                return
+            self._set(*least[1:])
+
+    def _noise(self) -> float:
+        return sum(g.noise[i] for g, i in zip(self._groups, self.at, strict=True))
+
+    def _added(self, g: int, level: int) -> float:
+        return self._groups[g].noise[level] - self._groups[g].noise[self.at[g]]
+
+    def _with(self, g: int, level: int) -> float:
+        """The cost with one group at another level."""
+        kept = self._kept.copy()
+        kept[g] = 1 - self._groups[g].lost[level] / self._groups[g].size
+        return self._model(kept)
+
+    def _set(self, g: int, level: int) -> None:
+        self.at[g] = level
+        self._kept[g] = 1 - self._groups[g].lost[level] / self._groups[g].size
+        self.cost = self._model(self._kept)
+
+    def _reset(self, at: Sequence[int]) -> None:
+        for g, level in enumerate(at):
+            self._set(g, level)
 
 
 def uniform(groups: Sequence[Levels], cost: CostModel, budget: float) -> list[int] | None:
