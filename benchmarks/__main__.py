@@ -44,6 +44,12 @@ def arena() -> Iterator[Figure]:
     return arena()
 
 
+def emulator() -> Iterator[Figure]:
+    from benchmarks.emulator import emulator
+
+    return emulator()
+
+
 def nodes() -> Iterator[Figure]:
     from benchmarks.nodes import nodes
 
@@ -77,6 +83,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], Iterator[Figure]]]] = {
     "conversion": ("EfficientNet-Lite0: time and memory of conversions", conversion),
     "latency": ("EfficientNet-Lite0: int8 latency on this machine", latency),
     "arena": ("predicted arena beside that of TensorFlow Lite Micro on a Cortex-M4", arena),
+    "emulator": ("the C export on an emulated Cortex-M4 and Cortex-M55", emulator),
     "nodes": ("ONNX backend node tests", nodes),
     "growth": ("time and memory against model size and number of samples", growth),
     "startup": ("help and import", startup),
