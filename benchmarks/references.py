@@ -56,7 +56,8 @@ def _beside(
     name: str, model: Path, data: Data, theirs: str | None = None
 ) -> tuple[Network, Makers]:
     calibration = data.file(name.lower())
-    net = Network(name, model, data, ("--calibration", calibration), ("--data-free",), MICRO)
+    every = ("--calibration", calibration, "--samples", str(len(data.calibration)))
+    net = Network(name, model, data, every, ("--data-free",), MICRO)
     made: Mapping[tuple[str, str], Callable[[], Command]] = {}
     if theirs is not None:
         reference = shared("models", theirs)
