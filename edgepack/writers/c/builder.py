@@ -12,7 +12,7 @@ import numpy as np
 from edgepack.errors import Finding, InternalError, Unsupported
 from edgepack.ir import Array, DType, Graph, Node, Value
 from edgepack.plan.c_plan import CPlan
-from edgepack.writers.c.ctext import CTYPES, braces, comment, number, real
+from edgepack.writers.c.ctext import CTYPES, comment, number, real
 from edgepack.writers.c.variants import laid_out
 from edgepack.writers.registry import Lower, Lowerings
 
@@ -55,6 +55,7 @@ class CBuilder:
         self.steps: list[Step] = []
         self.params: list[str] = []
         self.tables: dict[str, Table] = {}
+        self.states: dict[str, Table] = {}
         self._alike: dict[tuple[str, bytes], str] = {}
         self._count = 0
 
@@ -89,6 +90,12 @@ class CBuilder:
         self._count += 1
         self.params.append(f"static const {kind} {name} = {_initializer(fields)};")
         return f"&{name}"
+
+    def state(self, value: Value) -> str:
+        """The name of memory outside the arena that begins as the constant `value`."""
+        name = f"ep_state{len(self.states)}"
+        self.states[name] = Table(value.const, ctype(value), comment(value.name))
+        return name
 
     def laid_out(self, kernel: str, rows: Array) -> Array:
         """Weights as `kernel` wants them in this variant."""
@@ -219,5 +226,5 @@ def _initializer(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f".{key} = {_initializer(v)}" for key, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return braces(value)
+        return "{" + ", ".join(_initializer(v) for v in value) + "}"
     return number(value)

@@ -9,13 +9,18 @@ from edgepack.ir import Graph, Value
 from edgepack.writers.c.ctext import braces, comment, real
 
 
-def header_file(graph: Graph, arena_bytes: int, prefix: str) -> str:
-    """The header of the project; `ep_` stands for the prefix."""
+def header_file(graph: Graph, arena_bytes: int, prefix: str, state_bytes: int = 0) -> str:
+    """The header of the project; `ep_` stands for the prefix.
+
+    Models with a state, of `state_bytes` outside the arena, have a function that resets it.
+    """
     return _HEADER.format(
         upper=prefix.upper(),
         arena=max(arena_bytes, 1),
         inputs=_constants(graph.inputs, "INPUT"),
         outputs=_constants(graph.outputs, "OUTPUT"),
+        state_bytes=state_bytes,
+        reset=_RESET if state_bytes else "",
     )
 
 
@@ -41,6 +46,11 @@ def _value_constants(value: Value, name: str) -> list[str]:
     return [*lines, f"#define {name}_SCALE {real(scale)}", f"#define {name}_ZERO_POINT ({zero})"]
 
 
+_RESET: Final = """
+/* Forget what earlier runs left: the states of recurrent layers begin anew. */
+void ep_reset(void);
+"""
+
 _HEADER: Final = """\
 /* A neural network: write its inputs, run it, read its outputs.
 
@@ -60,6 +70,9 @@ extern "C" {{
 #define EP_ARENA_BYTES {arena}U
 #define EP_ARENA_ALIGNMENT 16U
 
+/* Memory beside the arena that lasts from one run to the next, in bytes. */
+#define EP_STATE_BYTES {state_bytes}U
+
 {inputs}
 
 {outputs}
@@ -76,7 +89,7 @@ int ep_run(void);
 
 /* Where an output is read, until the next run; NULL beyond the last. */
 const void *ep_output(unsigned index);
-
+{reset}
 /* Define these to place the arena and the weights, such as __attribute__((section(".itcm"))). */
 #ifndef EP_ARENA_SECTION
 #define EP_ARENA_SECTION

@@ -16,6 +16,7 @@ from edgepack.writers.c import (  # noqa: F401  (importing registers)
     matmul,
     pooling,
     real,
+    recurrent,
     reduction,
     resize,
     rows,
@@ -49,7 +50,7 @@ def write_c(
     names = file_names(prefix)
     guard = f"{prefix.upper()}_KERNELS_H"
     texts = {
-        f"{prefix}.h": header_file(graph, plan.arena_bytes, prefix),
+        f"{prefix}.h": header_file(graph, plan.arena_bytes, prefix, state_bytes(out)),
         f"{prefix}.c": model_source(out, names),
         names["weights"] + ".h": weights_header(out, names),
         names["weights"] + ".c": weights_source(out, names),
@@ -93,7 +94,10 @@ def model_source(out: CBuilder, names: Mapping[str, str]) -> str:
     """The arena, the parameters of each node, and the calls in their order."""
     return _MODEL.format(
         **names,
-        params="\n".join(out.params),
+        params="\n".join(
+            [*(_state(name, entry) for name, entry in out.states.items()), *out.params]
+        ),
+        reset=_reset(out),
         steps="".join(_step(index, step.node, step.lines) for index, step in enumerate(out.steps)),
         count=len(out.steps),
         inputs=_places(out, out.graph.inputs, "input"),
@@ -118,6 +122,30 @@ def _places(out: CBuilder, values: Sequence[Value], what: str) -> str:
         f"{kind}ep_{what}(unsigned index)\n{{\n    {kind}place = NULL;\n    switch (index) {{\n"
         f"{cases}    default:\n        break;\n    }}\n    return place;\n}}\n"
     )
+
+
+def state_bytes(out: CBuilder) -> int:
+    """Memory outside the arena that lasts from one run to the next."""
+    return sum(entry.content.nbytes for entry in out.states.values())
+
+
+def _state(name: str, entry: Table) -> str:
+    start = _body(entry.content) if entry.content.any() else "    0"
+    return f"/* {entry.note} */\nstatic {_declared(name, entry)} = {{\n{start}\n}};"
+
+
+def _reset(out: CBuilder) -> str:
+    """The function that makes states what they were at first; empty without states."""
+    if not out.states:
+        return ""
+    lines = []
+    for name, entry in out.states.items():
+        if entry.content.any():
+            first = out.table(entry.content, f"{entry.note}: at first", entry.kind).text
+            lines.append(f"    memcpy({name}, {first}, sizeof {name});\n")
+        else:
+            lines.append(f"    memset({name}, 0, sizeof {name});\n")
+    return f"void ep_reset(void)\n{{\n{''.join(lines)}}}\n\n"
 
 
 _MODEL: Final = """\
@@ -151,7 +179,7 @@ int ep_run(void)
     return EP_OK;
 }}
 
-{inputs}
+{reset}{inputs}
 {outputs}"""
 
 

@@ -70,8 +70,12 @@ class Library:
         run_compiler(plain, folder)
         self._library = ctypes.CDLL(output)
 
-    def run(self, prefix: str, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
-        """One inference of the project with this prefix."""
+    def run(
+        self, prefix: str, graph: Graph, inputs: Sequence[Array], *, go_on: bool = False
+    ) -> list[Array]:
+        """One inference of the project with this prefix; `go_on`: from its last state on."""
+        if not go_on and hasattr(self._library, f"{prefix}_reset"):
+            getattr(self._library, f"{prefix}_reset")()
         for index, array in enumerate(inputs):
             content = np.ascontiguousarray(array).tobytes()
             ctypes.memmove(self._place(prefix, "input", index), content, len(content))

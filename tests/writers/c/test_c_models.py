@@ -17,8 +17,8 @@ from tests.writers.c.compiled import Library
 
 SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[4] / "shared"))
 MODELS = (
-    "ad_autoencoder_int8", "ic_resnet8_int8", "kws_dscnn_int8", "micro_speech_int8",
-    "person_detect_int8", "vww_mobilenet_int8",
+    "ad_autoencoder_int8", "dtln_noise_suppression", "ic_resnet8_int8", "kws_dscnn_int8",
+    "micro_speech_int8", "mnist_lstm_int8", "person_detect_int8", "vww_mobilenet_int8",
 )  # fmt: skip
 
 

@@ -13,14 +13,7 @@ from tests.writers.c.compiled import Library
 
 # Cases without a C kernel, and why.
 OLD = "the first 8-bit scheme: devices with C have the signed one"
-ABSENT = {
-    **{name: OLD for name in QUANTIZED_CASES if name.endswith("/uint8")},
-    "svdf/int16_state": "it keeps a state",
-    "svdf/int8_state": "it keeps a state",
-    "lstm/batch_major": "it keeps a state",
-    "lstm/time_major": "it keeps a state",
-    "lstm/small_cell_scale": "it keeps a state",
-}
+ABSENT = {name: OLD for name in QUANTIZED_CASES if name.endswith("/uint8")}
 for _by_table in ("sigmoid", "tanh", "relu", "hardswish"):
     ABSENT.pop(f"{_by_table}/uint8")
 PRESENT = [name for name in QUANTIZED_CASES if name not in ABSENT]

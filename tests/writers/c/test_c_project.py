@@ -15,6 +15,7 @@ from edgepack.ir import Graph
 from edgepack.ir.text import parse
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.writers.c import write_c
+from tests.quantized_op_cases import QUANTIZED_CASES
 from tests.writers.c.compiled import (
     STRICT,
     Library,
@@ -178,3 +179,19 @@ def test_cmake_builds_the_library(tmp_path: Path) -> None:
     write_files(tmp_path, write_c(graph()))
     for command in (["cmake", "-DMODEL_EXAMPLE=ON", "-B", "b"], ["cmake", "--build", "b"]):
         run_compiler(command, tmp_path)
+
+
+def test_states_go_on_until_they_are_reset(tmp_path: Path) -> None:
+    def lstm(steps: int) -> Graph:
+        return parse(QUANTIZED_CASES["lstm/batch_major"].text.replace("[1, 5,", f"[1, {steps},"))
+
+    graphs = {"two": lstm(2), "one": lstm(1)}
+    library = Library(tmp_path, {name: write_c(g, prefix=name) for name, g in graphs.items()})
+    x = np.random.default_rng(0).integers(-128, 128, (1, 2, 10), np.int8)
+    (both,) = library.run("two", graphs["two"], [x])
+    (first,) = library.run("one", graphs["one"], [x[:, :1]])
+    (second,) = library.run("one", graphs["one"], [x[:, 1:]], go_on=True)
+    (again,) = library.run("one", graphs["one"], [x[:, :1]])
+    np.testing.assert_array_equal(np.concatenate([first, second], axis=1), both)
+    np.testing.assert_array_equal(again, first)
+    assert (second != first).any()
