@@ -76,7 +76,9 @@ def _summary(report: Report) -> Table:
     table.add_row("flash", f"{_kib(memory['flash_bytes'])} of {_kib(memory['flash_budget_bytes'])}")
     table.add_row("work", f"{report.compute.macs:,} MACs, {report.compute.params:,} parameters")
     quantization = report.quantization
-    scheme = f"{quantization.scheme}, ranges from {quantization.data}"
+    scheme = "as in the source" if quantization.scheme == "source" else quantization.scheme
+    if quantization.data not in ("none", "source"):
+        scheme += f", ranges from {quantization.data}"
     if quantization.calibration_samples:
         scheme += f" ({quantization.calibration_samples} samples)"
     table.add_row("quantization", scheme)

@@ -72,6 +72,9 @@ class Model:
     subgraphs: int
 
 
+_AGAIN: Final = "convert or download the file again; it may be truncated"
+
+
 def parse(data: bytes, path: str = "model") -> Model:
     """The records of a file's bytes. Raises BadModel when it is no TFLite file or a damaged one."""
     if len(data) < 16 or data[4:8] != fmt.IDENTIFIER:
@@ -79,9 +82,11 @@ def parse(data: bytes, path: str = "model") -> Model:
     try:
         return _Parser(data).model()
     except BadModel as problem:
-        raise BadModel(f"{path} is damaged: {problem.message}", at=problem.at) from problem
+        message = f"{path} is damaged: {problem.message}"
+        raise BadModel(message, at=problem.at, hint=_AGAIN) from problem
     except _DAMAGE as problem:
-        raise BadModel(f"{path} is damaged: an offset or size in it is wrong") from problem
+        message = f"{path} is damaged: an offset or size in it is wrong"
+        raise BadModel(message, hint=_AGAIN) from problem
 
 
 class _Parser:
