@@ -1,7 +1,7 @@
 import pytest
 from equivalence import ops, rewritten
 
-from edgepack.passes.padding import fold_pad
+from edgepack.passes.padding import fold_conv_pad, fold_pad
 
 HEAD = """
 x: float32[1, 6, 6, 4] = input()
@@ -60,4 +60,11 @@ CASES = {
 def test_fold_pad(case):
     body, count = CASES[case]
     graph = rewritten(HEAD + body + "\noutput(y)", fold_pad, count)
+    assert ("Pad" in ops(graph)) == (count == 0)
+
+
+@pytest.mark.parametrize("case", ["depthwise", "two readers", "an average pool", "a maximum pool"])
+def test_fold_conv_pad_leaves_pools_alone(case):
+    count = int("pool" not in case)
+    graph = rewritten(HEAD + CASES[case][0] + "\noutput(y)", fold_conv_pad, count)
     assert ("Pad" in ops(graph)) == (count == 0)

@@ -91,6 +91,17 @@ def test_rows_that_are_put_together_are_made_where_they_belong():
     assert plan.arena_bytes == 128  # the rows of x that were read are free, one part at a time
 
 
+def test_an_input_of_a_concat_that_another_input_shows_stays_apart():
+    graph = Graph()
+    x = graph.add_input("x", (1, 4, 2, 2), DType.INT8)
+    y = graph.add("Relu", [x])
+    flat = graph.add("Reshape", [y], {"shape": (16,)})
+    again = graph.add("Reshape", [flat], {"shape": y.shape})
+    graph.outputs = [graph.add("Concat", [y, again], {"axis": 1})]
+    plan = plan_c(graph)
+    verify_plan(graph, plan)
+
+
 def test_two_outputs_and_an_input_that_is_an_output():
     graph = Graph()
     x = graph.add_input("x", (1, 4, 4, 4), DType.INT8)
