@@ -22,11 +22,11 @@ from edgepack.ir import OPS, Node, Value
 from edgepack.ir.dtypes import Array
 from edgepack.plan.c_loops import (
     WIDE,
-    even,
     Loops,
     alignment_of,
     depthwise_pitch,
     depthwise_rows,
+    even,
     patch_pixels,
     widens,
 )
