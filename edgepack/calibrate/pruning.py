@@ -33,7 +33,7 @@ from edgepack.strict_toml import Table
 
 Allocation = Literal["sensitivity", "loss", "uniform"]
 MOST_SAMPLES: Final = 256
-_MEASURED: Final = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group's channels
+_MEASURED: Final = (0.125, 0.25, 0.45, 0.65)  # shares of a group's channels, and the most
 _LEAST_KEPT: Final = 0.125
 _LEVELS: Final = 16  # of a group, at most about so many
 

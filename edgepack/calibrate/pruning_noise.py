@@ -7,12 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from edgepack.ir import Array, Graph
+from edgepack.ir import Array, Graph, node_macs
 from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.writers.tflite import write_tflite
 
-_SAMPLES: Final = 64
+_MOST_SAMPLES: Final = 64
+_FEWEST_SAMPLES: Final = 16
+_MACS: Final = 4_000_000_000  # of one measurement: large models are run on fewer samples
 
 
 class OutputNoise:
@@ -24,8 +26,10 @@ class OutputNoise:
     def __init__(
         self, original: Graph, samples: Sequence[Sequence[Array]], *, threads: int = 2
     ) -> None:
-        every = max(1, len(samples) // _SAMPLES)
-        self._samples = samples[::every][:_SAMPLES]
+        affordable = _MACS // max(1, sum(map(node_macs, original.nodes)))
+        most = min(_MOST_SAMPLES, max(_FEWEST_SAMPLES, affordable))
+        every = max(1, len(samples) // most)
+        self._samples = samples[::every][:most]
         self._threads = threads
         self._wanted = self._outputs(original)
         self._power = [max(float(np.square(w - w.mean(axis=0)).sum()), 1e-30) for w in self._wanted]
