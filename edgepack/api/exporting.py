@@ -35,7 +35,7 @@ from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.onnx_exact import spell_exactly
-from edgepack.plan.device import fit, fit_in_c
+from edgepack.plan.device import bank_notes, fit, fit_in_c
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
@@ -103,16 +103,20 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     else:
         verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
     if prepared:
-        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *notes_of_c(prepared)))
+        notes = (*notes_of_c(prepared), *bank_notes(verdict, profile, wanted.prefix))
+        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *notes))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
     report = dataclasses.replace(report, compression=(*record, *stored))
     if project:
-        report = dataclasses.replace(report, files={**report.files, "c": project_info(project)})
+        asked = {key: info for key, info in report.files.items() if key in formats}
+        infos = {**dict.fromkeys(report.files), **asked, "c": project_info(project)}
+        report = dataclasses.replace(report, files=infos)
     named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
     with replaced_folder(Path(out)) as folder:
-        for name, data in named.values():
-            (folder / name).write_bytes(data)
+        for key, (name, data) in named.items():
+            if key in formats:
+                (folder / name).write_bytes(data)
         write_project(folder / FOLDER, project)
         write_bundle(folder, named, lowered.interface, kept, profile.id)
         (folder / "report.json").write_text(report.to_json())

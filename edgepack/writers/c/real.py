@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgepack.ir import Array, DType, Node
+from edgepack.ir import Array, Node
 from edgepack.kernels.pooling import bilinear_weights
 from edgepack.writers.c.broadcast import each_pair
 from edgepack.writers.c.builder import CBuilder, lowers_real, refuse_unless
-from edgepack.writers.c.convolution import constant_weights, filtered
+from edgepack.writers.c.convolution import filtered
 from edgepack.writers.c.matmul import batch_places, matmul_sizes
 from edgepack.writers.c.pooling import pool
 from edgepack.writers.c.reduction import loops
@@ -31,8 +31,7 @@ def _limits(node: Node) -> tuple[float, float]:
 
 
 def _weighted(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
-    w, bias = node.input(1), node.optional(2)
-    refuse_unless(w.dtype is DType.FLOAT32, f"{w.dtype} weights beside real activations")
+    bias = node.optional(2)
     refuse_unless(bias is None or bias.is_const, "a computed bias")
     given = np.zeros(len(rows), np.float32) if bias is None else bias.const
     low, high = _limits(node)
@@ -43,10 +42,16 @@ def _weighted(node: Node, out: CBuilder, rows: Array) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def real_weights(node: Node) -> Array:
+    """The weights as float32: those stored in 8 bits count as the real numbers they stand for."""
+    refuse_unless(node.input(1).is_const, "computed weights")
+    return np.asarray(node.input(1).real, np.float32)
+
+
 @lowers_real("Conv2d", "DepthwiseConv2d", "ConvTranspose2d")
 def convolution(node: Node, out: CBuilder) -> None:
     """One filter per channel is as many groups as the input has channels."""
-    w, shape = constant_weights(node), filtered(node)
+    w, shape = real_weights(node), filtered(node)
     depthwise = node.op == "DepthwiseConv2d"
     rows = w.reshape(-1, w.shape[3]).T if depthwise else w.reshape(len(w), -1)
     groups = shape["in_c"] if depthwise else node.attrs["groups"]
@@ -64,7 +69,7 @@ def convolution(node: Node, out: CBuilder) -> None:
 @lowers_real("FullyConnected")
 def dense(node: Node, out: CBuilder) -> None:
     """A convolution of one row of pixels."""
-    rows = constant_weights(node)
+    rows = real_weights(node)
     depth = rows.shape[1]
     count = node.input(0).size // depth
     ones = (
