@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from edgepack.api.accuracy import AccuracyBudget
 from edgepack.api.layers import ASKED, TAIL, MixedPrecision, layer_overrides, runs_float
 from edgepack.api.lowered import Lowered, calibration_samples, io_of, tflite_file
 from edgepack.api.options import ExportOptions
@@ -129,7 +130,8 @@ def _choose(
     if scheme != "mixed":
         return _Choice(wanted, reasons, None)
     mixing = mixed_precision(real, seen.table, samples, wanted, target, options)
-    chosen = mixing.choose(options.flash_budget(), options.min_sqnr)
+    accuracy = AccuracyBudget.of(real, options)
+    chosen = mixing.choose(options.flash_budget(), options.min_sqnr, accuracy)
     return _Choice(chosen.options, {**reasons, **chosen.mixture.reasons}, mixing)
 
 

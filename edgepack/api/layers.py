@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Final
 
+from edgepack.api.accuracy import AccuracyBudget
 from edgepack.api.schemes import has_kernel, takes_weights
 from edgepack.calibrate.sensitivity import SAMPLES, measure_sensitivity
 from edgepack.devices import Target
@@ -32,8 +33,11 @@ from edgepack.writers.tflite.names import builtins_of
 
 ASKED: Final = "asked for with --layer"
 TAIL: Final = "the output ends in float: its parts are of very different sizes"
+_ACCURACY: Final = "the accuracy asked for"
 _ROUNDS: Final = 8  # of choosing, quantizing and measuring what came of it
 _CLOSE_DB: Final = 0.3  # above the wanted SQNR: near enough
+_COARSE_DB: Final = 0.5  # between an SQNR that keeps the accuracy and one that does not
+_RAISE_DB: Final = 3.0
 _NAMED: Final = 3
 
 
@@ -98,13 +102,14 @@ class Mixed:
     """What mixed precision came to: the options that say it, and what was measured of it.
 
     `sqnr_db` is that of the output before any final softmax, on the samples that were used; None
-    where the output is zero. `flash_bytes` is as the planner counts it.
+    where the output is zero. `flash_bytes` is as the planner counts it. `graph` is quantized so.
     """
 
     options: QuantizeOptions
     mixture: Mixture
     sqnr_db: float | None
     flash_bytes: int
+    graph: Graph
 
 
 @dataclass
@@ -145,9 +150,19 @@ class MixedPrecision:
         runtime = LiteRTRuntime(write_tflite(self._cut), threads=self.threads)
         return [runtime.run(inputs) for inputs in self.samples]
 
-    def choose(self, max_flash: int | None = None, min_sqnr_db: float | None = None) -> Mixed:
-        """The mixture that keeps the budgets as measured, else the one that comes nearest."""
+    def choose(
+        self,
+        max_flash: int | None = None,
+        min_sqnr_db: float | None = None,
+        accuracy: AccuracyBudget | None = None,
+    ) -> Mixed:
+        """The mixture that keeps the budgets as measured, else the one that comes nearest.
+
+        Where flash is what is limited, all of it is used, and accuracy is as good as it gets.
+        """
         found = self._try(Budget())
+        if accuracy is not None and max_flash is None:
+            return self._keep_accuracy(accuracy, min_sqnr_db, found)
         if max_flash is None and min_sqnr_db is None:
             return found
         if min_sqnr_db is not None:
@@ -165,7 +180,7 @@ class MixedPrecision:
         widen_weights(graph, partial(takes_weights, self.target))
         absorb_double_rounding(graph)
         flash = flash_use(self.target, graph, self.write(graph)).total_bytes
-        return Mixed(options, mixture, self.measured(graph), flash)
+        return Mixed(options, mixture, self.measured(graph), flash, graph)
 
     def measured(self, graph: Graph) -> float | None:
         """SQNR in dB of a quantized graph's output, the worst where there are several."""
@@ -211,6 +226,37 @@ class MixedPrecision:
                 enough, goal = goal, goal + missed
             if not too_low < goal < enough:
                 goal = (too_low + enough) / 2
+        return best
+
+    def _keep_accuracy(
+        self, accuracy: AccuracyBudget, min_sqnr_db: float | None, found: Mixed
+    ) -> Mixed:
+        """The smallest that is accurate enough: by halving between too low and enough SQNR.
+
+        Accuracy rises with SQNR but for chance, so that of all that was tried the smallest counts.
+        """
+        if min_sqnr_db is not None:
+            least = self._reach(min_sqnr_db, found)
+        else:
+            least = self._try(Budget(weight_bytes=0, asked=_ACCURACY))
+        if accuracy.is_kept(least.graph):
+            return least
+        too_low, now = least.sqnr_db or 0.0, found
+        while not accuracy.is_kept(now.graph):
+            if not now.mixture.met or now.sqnr_db is None:
+                return now
+            too_low = max(too_low, now.sqnr_db)
+            now = self._try(Budget(min_sqnr_db=too_low + _RAISE_DB, asked=_ACCURACY))
+            if (now.sqnr_db or 0.0) <= too_low:
+                return now
+        best, enough = now, now.sqnr_db or 0.0
+        while enough - too_low > _COARSE_DB:
+            goal = (too_low + enough) / 2
+            now = self._try(Budget(min_sqnr_db=goal, asked=_ACCURACY))
+            if accuracy.is_kept(now.graph):
+                best, enough = min(best, now, key=lambda m: m.flash_bytes), goal
+            else:
+                too_low = goal
         return best
 
 

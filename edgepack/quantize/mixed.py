@@ -55,11 +55,13 @@ class NoiseTable:
 class Budget:
     """What mixed precision must keep: an output SQNR, bytes of all weights, both or neither.
 
-    With both, the SQNR decides: the fewest bytes that reach it.
+    With both, the SQNR decides: the fewest bytes that reach it. `asked` is what the user asked for,
+    as the reasons say it.
     """
 
     min_sqnr_db: float | None = None
     weight_bytes: int | None = None
+    asked: str = "--min-sqnr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class _Chooser:
     runs_float: Callable[[Node], bool]
     layers: dict[str, Precision | None]
     reasons: dict[str, str] = field(default_factory=dict)
+    _asked: str = ""
     _fixed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -216,6 +219,7 @@ class _Chooser:
 
     def solve(self, budget: Budget) -> bool:
         """Choose between 8 and 4 bits of weights, and if need be wider activations."""
+        self._asked = budget.asked
         if budget.min_sqnr_db is not None:
             return self._for_noise(10 ** (-budget.min_sqnr_db / 10))
         if budget.weight_bytes is not None:
@@ -238,7 +242,7 @@ class _Chooser:
         path = least_bytes(items, allowed - fixed)
         if path is None:
             return self._float_for(allowed)
-        self._narrow(nodes, path, "--min-sqnr is kept with 4 bits here")
+        self._narrow(nodes, path, f"{self._asked} is kept with 4 bits here")
         return True
 
     def _float_for(self, allowed: float) -> bool:
@@ -255,7 +259,7 @@ class _Chooser:
         path = least_bytes(items, allowed - fixed)
         for node, choice in zip(nodes, path or [0] * len(items), strict=True):
             if choice:
-                self._set(node, None, "--min-sqnr needs more than 8 bits of its weights")
+                self._set(node, None, f"{self._asked} needs more than 8 bits of its weights")
         return path is not None
 
     def _items(self) -> tuple[list[Node], list[list[Choice]]]:
@@ -288,7 +292,7 @@ class _Chooser:
         path = least_bytes(items, allowed - fixed) or [1] * len(items)
         for choice, (value, nodes) in zip(path, wide.items(), strict=True):
             if choice:
-                self._to_16_bits(nodes, f"--min-sqnr needs 16 bits of {value.name}")
+                self._to_16_bits(nodes, f"{self._asked} needs 16 bits of {value.name}")
 
     def _widenable(self, value: Value) -> list[Node]:
         """The nodes to widen for a value; none where that is impossible or does nothing."""

@@ -86,6 +86,40 @@ def test_an_sqnr_is_reached_with_no_more_bytes_than_a_higher_one(run, wanted):
     assert report.memory["flash_weight_bytes"] <= higher.memory["flash_weight_bytes"]
 
 
+@pytest.fixture(scope="module")
+def labelled(files):
+    """Inputs whose classes are what the float net says, but for every tenth."""
+    from edgepack.run.litert import LiteRTRuntime
+
+    x = np.random.default_rng(6).normal(size=(200, 8, 8, 8)).astype(np.float32)
+    runtime = LiteRTRuntime((files / "net.tflite").read_bytes())
+    y = np.array([int(runtime.run([sample[None]])[0].argmax()) for sample in x])
+    y[::10] = (y[::10] + 1) % 10
+    np.savez(files / "labelled.npz", x=x, y=y)
+    return files / "labelled.npz"
+
+
+@pytest.mark.parametrize("limit", [{"max_drop": 0.15}, {"max_drop": 0.02}, {"min_accuracy": 0.8}])
+def test_the_smallest_file_that_is_accurate_enough(run, labelled, limit):
+    report = run("accurate", quantize="mixed", eval=labelled, **limit)
+    again = run("again", quantize="mixed", eval=labelled, **limit)
+    assert report.files["tflite"].sha256 == again.files["tflite"].sha256
+    assert [r.met for r in report.requirements if r.name.startswith("accuracy")] == [True]
+    narrow = run("narrow", quantize="w4a8", effort=0, eval=labelled, **limit)
+    whole = run("whole", quantize="int8", eval=labelled, **limit)
+    small, size, large = (r.memory["flash_bytes"] for r in (narrow, report, whole))
+    assert small <= size
+    assert size <= large or not whole.ok
+    assert size == small or not narrow.ok
+    reasons = {layer.reason for layer in report.layers if layer.scheme == "w4a8"}
+    assert all("accuracy asked for" in reason for reason in reasons)
+
+
+def test_an_accuracy_out_of_reach_is_not_met(run, labelled):
+    report = run("beyond", quantize="mixed", eval=labelled, min_accuracy=0.99)
+    assert not report.ok
+
+
 def test_a_layer_is_what_the_user_asks_for(run):
     report = run("named", quantize="int8", layer=["second=w4a8", "logits=float"])
     found = schemes(report)
