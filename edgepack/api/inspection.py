@@ -86,7 +86,7 @@ def inspect(
             node.output.shape,
             str(node.output.dtype),
             node_macs(node),
-            sum(v.nbytes for v in node.present_inputs if v.is_const),
+            node.constant_bytes,
         )
         for node in graph.nodes
     )

@@ -80,6 +80,11 @@ class Value:
         return (self.size * self.dtype.bits + 7) // 8
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes of a constant in a file: those of its packed form where it has one."""
+        return (self.packed or self).nbytes
+
+    @property
     def real(self) -> Array:
         """The constant content as real numbers: dequantized where quantized."""
         return self.quant.dequantize(self.const) if self.quant else self.const
@@ -134,6 +139,11 @@ class Node:
     def present_inputs(self) -> tuple[Value, ...]:
         """The inputs that are not left out."""
         return tuple(v for v in self.inputs if v is not None)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the constants that it reads, as they are stored."""
+        return sum(v.stored_bytes for v in self.present_inputs if v.is_const)
 
     def set_inputs(self, inputs: Sequence[Value | None]) -> None:
         """Replace all inputs."""

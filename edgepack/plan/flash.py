@@ -23,7 +23,7 @@ class FlashUse:
 
 def weight_bytes(graph: Graph) -> int:
     """Bytes of the constants as they are stored, each array once."""
-    stored = {id(v.data): (v.packed or v).nbytes for v in graph.constants()}
+    stored = {id(v.data): v.stored_bytes for v in graph.constants()}
     return sum(stored.values())
 
 

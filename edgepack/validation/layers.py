@@ -114,7 +114,7 @@ def _layer(node: Node, facts: ValueFacts | None, methods: Mapping[str, str]) -> 
         node=node.name,
         op=node.op,
         macs=node_macs(node),
-        weight_bytes=sum(v.nbytes for v in node.present_inputs if v.is_const),
+        weight_bytes=node.constant_bytes,
         sqnr_db=None if figure is None else round(figure, 2),
         range_method=methods.get(node.output.name),
         range=None if facts is None else facts.range,

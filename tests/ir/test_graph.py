@@ -9,6 +9,7 @@ from edgepack.errors import InternalError
 from edgepack.ir import DType, Graph, Node, Value
 from edgepack.ir.check import check
 from edgepack.ir.text import parse, to_text
+from edgepack.ir.value import Packed
 
 TWO_PATHS = """
 x: float32[2, 3] = input()
@@ -225,3 +226,16 @@ def test_sizes_in_bytes_pack_int4_in_pairs() -> None:
 def test_a_node_is_called_after_its_first_output() -> None:
     assert Node("Relu", [], [Value("y", (1,))]).name == "y"
     assert Node("Relu", [], []).name == "Relu"
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+
+def test_constants_count_as_they_are_stored() -> None:
+    graph = parse(
+        "x: float32[1, 4] = input()\nw = random(3, 4)\ny = FullyConnected(x, w)\noutput(y)"
+    )
+    node, weights = graph.nodes[0], by_name(graph)["w"]
+    assert (node.constant_bytes, weights.stored_bytes) == (48, 48)
+    weights.packed = Packed(np.zeros(5, np.uint8), np.zeros(2, np.uint8))
+    assert (node.constant_bytes, weights.nbytes) == (7, 48)
