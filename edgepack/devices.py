@@ -40,7 +40,10 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """One memory: its size, what firmware already takes of it, and what may be placed there."""
+    """One memory: its size, what firmware already takes of it, and what may be placed there.
+
+    `fast`: coupled tightly to the core that runs the model, which never waits for it.
+    """
 
     name: str
     kind: Literal["ram", "flash"]
@@ -53,6 +56,7 @@ class Bank:
     reserved_source: str
     unverified: bool
     reserved_unverified: bool
+    fast: bool = False
 
     @property
     def free_bytes(self) -> int:
@@ -70,6 +74,11 @@ class Region:
     def name(self) -> str:
         """The banks' names, joined."""
         return "+".join(bank.name for bank in self.banks)
+
+    @property
+    def fast(self) -> bool:
+        """Whether all its banks are."""
+        return all(bank.fast for bank in self.banks)
 
     @property
     def free_bytes(self) -> int:

@@ -182,6 +182,7 @@ def _read_bank(table: Table, earlier: list[str]) -> Bank:
         reserved_source=reserved_source,
         unverified=unverified,
         reserved_unverified=table.flag("reserved_unverified", False),
+        fast=table.flag("fast", False),
     )
     table.finish()
     _check_bank(bank, earlier, table)

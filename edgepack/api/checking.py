@@ -25,7 +25,7 @@ from edgepack.devices import Target
 from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Graph
 from edgepack.plan.c_memory import Prepared
-from edgepack.plan.device import fit, fit_in_c
+from edgepack.plan.device import bank_notes, fit, fit_in_c
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
@@ -50,7 +50,8 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
     verdict: Fit | None
     if in_c:
         prepared = prepared_for_c(lowered.graph, wanted.optimize)
-        verdict, notes = fit_in_c(profile, prepared), notes_of_c(prepared)
+        verdict = fit_in_c(profile, prepared)
+        notes = (*notes_of_c(prepared), *bank_notes(verdict, profile, wanted.prefix))
         findings = without_kernel(prepared)
     else:
         verdict, notes = _verdict(model, source, lowered, profile)

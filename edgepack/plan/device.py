@@ -79,7 +79,26 @@ def fit_in_c(target: Target, prepared: Prepared) -> Fit:
         c_memory(prepared),
         FlashUse(weight_bytes(prepared.graph), 0),
         float_activations=_computes_in_float(prepared.graph),
+        fast_first=True,
     )
+
+
+def bank_notes(fit: Fit, target: Target, prefix: str) -> tuple[str, ...]:
+    """What of a C project can lie in fast memory, and the macros that put it there.
+
+    Nothing where there is none, or where the linker has no choice.
+    """
+    fast = {bank.name for bank in target.banks if bank.fast}
+    used = [bank for bank in fit.banks if bank.arena_bytes]
+    in_fast = bool(used) and {bank.name for bank in used} <= fast
+    if not in_fast or not fit.fits or fit.plan.runtime != "c" or len(target.arena_regions) < 2:
+        return ()
+    left = sum(bank.free_bytes for bank in used)
+    macros, what = f"{prefix.upper()}_ARENA_SECTION", "the arena fits"
+    if fit.flash.weight_bytes <= left:
+        macros, what = f"{macros} and {prefix.upper()}_WEIGHTS_SECTION", "arena and weights fit"
+    where = " and ".join(bank.name for bank in used)
+    return (f"{what} in {where}, for which the core never waits: define {macros}",)
 
 
 def _computes_in_float(graph: Graph) -> bool:

@@ -103,13 +103,19 @@ class _Attempt:
 
 
 def check_fit(
-    target: Target, plan: MemoryPlan, flash: FlashUse, *, float_activations: bool = False
+    target: Target,
+    plan: MemoryPlan,
+    flash: FlashUse,
+    *,
+    float_activations: bool = False,
+    fast_first: bool = False,
 ) -> Fit:
     """Place the arena (with what the runtime needs to set itself up) and the weights in banks.
 
+    The arena goes to the largest memory, or with `fast_first` to a fast one that holds it.
     `float_activations` tells that the model computes in float, which the remedies then start with.
     """
-    attempt = _best_attempt(target, plan.setup_bytes, flash.total_bytes)
+    attempt = _best_attempt(target, plan.setup_bytes, flash.total_bytes, fast_first)
     fits = attempt.arena_short == attempt.weights_short == 0
     problems = tuple(_problems(target, plan, flash, attempt))
     remedies = () if fits else tuple(_remedies(target, plan, flash, attempt, float_activations))
@@ -125,10 +131,13 @@ def check_fit(
     )
 
 
-def _best_attempt(target: Target, arena_bytes: int, weights_bytes: int) -> _Attempt:
+def _best_attempt(
+    target: Target, arena_bytes: int, weights_bytes: int, fast_first: bool
+) -> _Attempt:
     """The first pair of regions that holds both, else the pair that falls least short."""
     attempts = []
-    for arena_region in target.arena_regions:
+    arena_regions = sorted(target.arena_regions, key=lambda r: fast_first and not r.fast)
+    for arena_region in arena_regions:
         for weight_region in target.weight_regions:
             filling = _Filling()
             arena_short = filling.put(arena_bytes, arena_region, filling.arena)

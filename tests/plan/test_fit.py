@@ -5,7 +5,7 @@ from tflm_cases import CASES
 
 from edgepack.devices import Bank
 from edgepack.ir.text import parse
-from edgepack.plan.device import abi_of, fit, kernel_build_of
+from edgepack.plan.device import abi_of, bank_notes, fit, kernel_build_of
 from edgepack.plan.fit import check_fit
 from edgepack.plan.flash import FlashUse, flash_of_file, weight_bytes
 from edgepack.plan.memory import LivePoint, MemoryPlan
@@ -70,6 +70,29 @@ def test_verdict(case):
 def test_joined_banks_fill_in_order():
     found = check_fit(device(*TWO_JOINED), plan(120 * KB), FlashUse(0, 0))
     assert [b.arena_bytes for b in found.banks] == [64 * KB, 56 * KB, 0]
+
+
+FAST_APART = (bank("sram", 100 * KB), bank("tcm", 64 * KB, fast=True), FLASH)
+# arena, weights, banks of the arena when fast memory is wanted, words of the note for C
+FAST = {
+    "arena and weights": (30, 20, "tcm", "arena and weights fit in tcm"),
+    "the arena alone": (30, 40, "tcm", "the arena fits in tcm"),
+    "an arena too large for it": (90, 40, "sram", None),
+    "one too large for anything": (200, 40, "sram", None),
+}
+
+
+@pytest.mark.parametrize("case", FAST)
+def test_fast_memory_first(case):
+    arena_kb, weights_kb, where, told = FAST[case]
+    target = device(*FAST_APART)
+    memory, flash = replace(plan(arena_kb * KB), runtime="c"), FlashUse(weights_kb * KB, 0)
+    found = check_fit(target, memory, flash, fast_first=True)
+    assert [b.name for b in found.banks if b.arena_bytes] == [where]
+    assert [b.name for b in check_fit(target, memory, flash).banks if b.arena_bytes] == ["sram"]
+    notes = bank_notes(found, target, "model")
+    assert [note.partition(",")[0] for note in notes] == ([told] if told else [])
+    assert bank_notes(replace(found, plan=plan(arena_kb * KB)), target, "model") == ()
 
 
 def test_the_verdict_counts_what_setting_up_takes():
