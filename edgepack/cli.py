@@ -72,9 +72,12 @@ InputRange = Annotated[
 Preprocess = Annotated[
     str | None, typer.Option(help='"mean=127,std=128", or a spec such as imagenet-torch')
 ]
-MinAccuracy = Annotated[float | None, typer.Option(help="0 to 1; exits with 1 below it")]
+MinAccuracy = Annotated[
+    float | None, typer.Option(help="0 to 1; exits with 1 below it; mixed keeps it")
+]
 MaxDrop = Annotated[
-    float | None, typer.Option(help="largest loss against float, 0 to 1; exits with 1 above it")
+    float | None,
+    typer.Option(help="largest loss against float, 0 to 1; exits with 1 above; mixed keeps it"),
 ]
 Threads = Annotated[int, typer.Option(help="threads for runs on this machine")]
 
