@@ -8,6 +8,7 @@ import pytest
 from edgepack.errors import Unsupported
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.writers.c import write_c
+from edgepack.writers.c.variants import VARIANTS
 from tests.quantized_op_cases import QUANTIZED_CASES
 from tests.writers.c.compiled import Library
 
@@ -23,10 +24,12 @@ def prefix_of(name: str) -> str:
     return "op_" + name.replace("/", "_")
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+@pytest.fixture(scope="module", params=VARIANTS)
+def library(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Library:
     projects = {
-        prefix_of(name): write_c(QUANTIZED_CASES[name].graph(), prefix=prefix_of(name))
+        prefix_of(name): write_c(
+            QUANTIZED_CASES[name].graph(), prefix=prefix_of(name), variant=request.param
+        )
         for name in PRESENT
     }
     return Library(tmp_path_factory.mktemp("ops"), projects)
