@@ -29,7 +29,7 @@ from edgepack.ir import Array
 Form = Literal["svd", "tucker", "cp"]
 FORMS: Final[tuple[Form, ...]] = ("svd", "tucker", "cp")
 
-_RIDGE: Final = 1e-3  # share of the mean variance by which no direction is certain to be unused
+_RIDGE: Final = 1e-2  # share of the mean variance by which no direction is certain to be unused
 _EVEN: Final = 0.03  # of the mean effect, which no output's error stays below
 _REDUCED: Final = (0.25, 0.375, 0.5, 0.625, 0.75)  # shares of input channels that tucker tries
 _SWEEPS: Final = 30  # of the alternating least squares for cp
