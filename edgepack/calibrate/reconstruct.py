@@ -10,7 +10,6 @@ from typing import Final, Literal
 import numpy as np
 
 from edgepack.calibrate.adaround import Schedule, round_layers
-from edgepack.calibrate.brecq import BlockSchedule, reconstruct_blocks
 from edgepack.calibrate.end_to_end import TuneSchedule, before_ends, can_tune, tune
 from edgepack.calibrate.simulate import Env, Simulation
 from edgepack.calibrate.stepper import affordable
@@ -24,7 +23,7 @@ from edgepack.quantize.plan import QuantPlan
 MOST_SAMPLES: Final = 96
 
 
-Method = Literal["layers", "blocks", "tune"]
+Method = Literal["layers", "tune"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +45,13 @@ def reconstruct(
     seed: int = 0,
     threads: int = 2,
     layers: Schedule | None = None,
-    blocks: BlockSchedule | None = None,
     tuning: TuneSchedule | None = None,
 ) -> Reconstruction:
     """Begin at the weights in `start` and search better ones by one method.
 
-    "layers" searches how weights are rounded layer by layer, "blocks" by blocks, both only of 4
-    bits and with the scales of `start`; "tune" the scales (not those of weights named in `fixed`)
-    and biases, with the integers of `start`.
+    "layers" searches how weights of 4 bits are rounded, layer by layer and with the scales of
+    `start`; "tune" the scales (not those of weights named in `fixed`) and biases, with the integers
+    of `start`.
     `graph` is the legalized float graph that `plan` was made for; neither they nor `start` are
     changed. Of the samples (one array per input) as many are taken as MOST_SAMPLES and the memory
     for their values allow. The work does not depend on how fast the machine is: the same seed and
@@ -68,8 +66,6 @@ def reconstruct(
     with _threads(torch, threads):
         if method == "layers":
             round_layers(simulation, graph, inputs, layers or Schedule(), seed=seed)
-        elif method == "blocks":
-            reconstruct_blocks(simulation, graph, inputs, blocks or BlockSchedule(), seed=seed)
         elif can_tune(graph, outputs := before_ends(graph)):
             schedule = tuning or TuneSchedule()
             tune(simulation, graph, inputs, outputs, schedule, fixed=fixed, seed=seed)

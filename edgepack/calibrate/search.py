@@ -29,11 +29,10 @@ FITTED: Final = 32  # samples that `refine` sees
 _CLOSED, _SEQUENTIAL = "closed form", "layer after layer"
 _NAMES: Final[dict[Method, str]] = {
     "layers": "AdaRound",
-    "blocks": "block reconstruction",
     "tune": "scales and biases learned end to end",
 }
 _METHODS: Final[dict[int, tuple[Method, ...]]] = {2: ("layers",), 3: ("layers", "tune")}
-_FOR_NARROW: Final = ("layers", "blocks")  # pay only where weights have 4 bits
+_FOR_NARROW: Final = ("layers",)  # pay only where weights have 4 bits
 
 
 @dataclass(frozen=True, slots=True)

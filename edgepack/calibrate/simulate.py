@@ -159,14 +159,3 @@ def entries(nodes: Sequence[Node]) -> list[Value]:
     made = {v for n in nodes for v in n.outputs}
     read = (v for n in nodes for v in n.present_inputs if not v.is_const and v not in made)
     return list(dict.fromkeys(read))
-
-
-def exits(nodes: Sequence[Node], graph: Graph) -> list[Value]:
-    """The activations that these nodes make for others, or for the graph's outputs."""
-    inside = set(nodes)
-    return [
-        v
-        for n in nodes
-        for v in n.outputs
-        if graph.is_output(v) or any(user not in inside for user in v.users)
-    ]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from edgepack.calibrate.adaround import Schedule
-from edgepack.calibrate.brecq import BlockSchedule
 from edgepack.calibrate.collect import collect
 from edgepack.calibrate.end_to_end import TuneSchedule, replace_params
 from edgepack.calibrate.reconstruct import Method, Reconstruction, reconstruct
@@ -45,7 +44,6 @@ RESIDUAL = """
 """
 W4A8 = QuantizeOptions(precision=Precision(DType.INT8, DType.INT4), integer_io=False)
 LAYERS = Schedule(steps=100, rows=1024, batch=256)
-BLOCKS = BlockSchedule(steps=40)
 TUNING = TuneSchedule(steps=60)
 
 
@@ -85,19 +83,18 @@ def _reconstructed(
         method=method,
         threads=1,
         layers=LAYERS,
-        blocks=BLOCKS,
         tuning=TUNING,
     )
 
 
-@pytest.mark.parametrize("method", ["layers", "blocks", "tune"])
+@pytest.mark.parametrize("method", ["layers", "tune"])
 def test_each_method_helps_on_samples_it_has_not_seen(method: Method) -> None:
     fresh = _samples(parse(RESIDUAL), 16, 2)
     nearest, found = (_noise(parse(RESIDUAL), fresh, methods) for methods in ([], [method]))
     assert found < 0.9 * nearest
 
 
-@pytest.mark.parametrize("method", ["layers", "blocks", "tune"])
+@pytest.mark.parametrize("method", ["layers", "tune"])
 def test_gives_the_same_again_and_changes_nothing_it_was_given(method: Method) -> None:
     graph = parse(RESIDUAL)
     plan, weights = _planned(graph)
@@ -111,18 +108,9 @@ def test_gives_the_same_again_and_changes_nothing_it_was_given(method: Method) -
         np.testing.assert_array_equal(weights[name].stored, stored[name])
 
 
-@pytest.fixture(scope="module")
-def searched() -> tuple[Graph, QuantPlan, Reconstruction]:
-    """A graph, its plan, and what block reconstruction makes of it."""
+def test_integers_are_neighbours_of_the_real_weights() -> None:
     graph = parse(RESIDUAL)
-    plan, weights = _planned(graph)
-    return graph, plan, _reconstructed(graph, plan, weights, "blocks")
-
-
-def test_integers_are_neighbours_of_the_real_weights(
-    searched: tuple[Graph, QuantPlan, Reconstruction],
-) -> None:
-    graph, _, found = searched
+    found = _reconstructed(graph, *_planned(graph), "layers")
     for node in graph.nodes:
         if node.name in found.weights:
             layer = found.weights[node.name]
@@ -133,10 +121,9 @@ def test_integers_are_neighbours_of_the_real_weights(
             assert ((down - 1e-5 <= exact) & (exact <= up + 1e-5)).all()
 
 
-def test_values_that_share_parameters_still_do_after_the_search(
-    searched: tuple[Graph, QuantPlan, Reconstruction],
-) -> None:
-    graph, _, found = searched
+def test_values_that_share_parameters_still_do_after_the_search() -> None:
+    graph = parse(RESIDUAL)
+    found = _reconstructed(graph, *_planned(graph), "tune")
     own, values = found.plan.own, {v.name: v for v in graph.values()}
     assert own[values["d"]] == own[values["s"]] == own[values["p"]]
 
@@ -155,7 +142,7 @@ def test_a_learned_scale_reaches_all_values_that_share_it_and_no_other() -> None
     assert plan.methods["d"] == "learned"
 
 
-def test_a_block_that_gradients_cannot_pass_keeps_what_it_has() -> None:
+def test_a_graph_that_gradients_cannot_pass_keeps_what_it_has() -> None:
     graph = parse("""
         x: float32[1, 4, 4, 2] = input()
         w = random(4, 1, 1, 2)
@@ -166,7 +153,7 @@ def test_a_block_that_gradients_cannot_pass_keeps_what_it_has() -> None:
         output(y)
     """)
     plan, weights = _planned(graph)
-    found = _reconstructed(graph, plan, weights, "blocks")
+    found = _reconstructed(graph, plan, weights, "tune")
     assert set(found.weights) == set(weights)
 
 
