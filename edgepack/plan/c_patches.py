@@ -80,14 +80,13 @@ def _candidates(graph: Graph, most_extra: float) -> list[_Candidate]:
 
     Strips at the edges have only one neighbour, so with more rows they take as much as the others.
     """
-    total = sum(node_macs(node) for node in graph.nodes)
+    most = most_extra * sum(node_macs(node) for node in graph.nodes)
 
     def tried(cut: Value, bounds: tuple[int, ...]) -> Iterator[_Candidate]:
-        made = in_strips(graph, cut, bounds)
+        extra = _extra_macs(_region(graph, cut) or [], cut, bounds)
+        made = in_strips(graph, cut, bounds) if extra <= most else None
         if made is not None:
-            extra = sum(node_macs(node) for node in made.nodes) - total
-            if extra <= most_extra * total:
-                yield _Candidate(cut, bounds, made, lowest_bytes(made, "ram"), extra)
+            yield _Candidate(cut, bounds, made, lowest_bytes(made, "ram"), extra)
 
     def best(candidates: list[_Candidate]) -> list[_Candidate]:
         return sorted(candidates, key=lambda c: (c.least_bytes, c.extra_macs))[:_PLACED]
@@ -106,6 +105,18 @@ def _candidates(graph: Graph, most_extra: float) -> list[_Candidate]:
         for candidate in tried(even.cut, _bounds(even.cut.shape[1], len(even.bounds) - 1, more))
     ]
     return best(equal + taller)
+
+
+def _extra_macs(region: Sequence[Node], cut: Value, bounds: Sequence[int]) -> int:
+    """What strips compute beyond each row once; the MACs of a layer go with its rows."""
+    done = dict.fromkeys(region, 0)
+    for rows in zip(bounds, bounds[1:], strict=False):
+        needs = _needs(region, cut, rows)
+        for node in region:
+            low, high = needs[node.output]
+            done[node] += max(high - low, 0)
+    heights = ((node, rows, int(node.output.shape[1])) for node, rows in done.items())
+    return sum(node_macs(node) * (rows - height) // height for node, rows, height in heights)
 
 
 def _bounds(height: int, strips: int, more: int) -> tuple[int, ...]:
