@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import tracemalloc
 import zipfile
@@ -18,11 +17,11 @@ import pytest
 from edgepack.data import Audit, InputSpec, Layout, Samples, load_samples, spread
 from edgepack.data_sources import GENERATED_LIMIT
 from edgepack.errors import BadData
+from tests.shared import shared
 
 Array = npt.NDArray[Any]
 
 IMAGE = InputSpec("image", (1, 4, 6, 3), "nhwc")
-SHARED = Path(os.environ.get("EDGEPACK_SHARED", Path(__file__).parents[2] / "shared"))
 
 
 def pixels(count: int = 5, shape: tuple[int, ...] = (4, 6, 3)) -> Array:
@@ -564,18 +563,17 @@ def test_memory_does_not_grow_with_the_number_of_samples(save: Any, tmp_path: Pa
     assert peak_bytes(512) < peak_bytes(16) + 256 * 1024  # the samples themselves are 6 MB
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real models and data is not here")
 def test_real_data() -> None:
-    kws = load_samples(SHARED / "data/kws/calibration.npz", [InputSpec("x", (1, 49, 10, 1))])
-    cifar = load_samples(
-        SHARED / "data/cifar10/test.npz", [InputSpec("x", (1, 3, 32, 32), "nchw")], limit=10
-    )
+    kws = load_samples(shared("data/kws/calibration.npz"), [InputSpec("x", (1, 49, 10, 1))])
+    pictures = [InputSpec("x", (1, 3, 32, 32), "nchw")]
+    cifar = load_samples(shared("data/cifar10/test.npz"), pictures, limit=10)
     assert (len(kws), len(cifar)) == (100, 10)
     assert kws.has_labels
     assert cifar.has_labels
     kws.check()
+    pytest.importorskip("PIL.Image")
     images = load_samples(
-        SHARED / "data/imagenet/calibration",
+        shared("data/imagenet/calibration"),
         [InputSpec("x", (1, 3, 224, 224), "nchw")],
         preprocess="efficientnet-lite",
         limit=3,

@@ -20,6 +20,7 @@ BOTH = "tflite,onnx"
 
 
 def test_the_exported_files_agree_to_the_bit(tmp_path: Path) -> None:
+    pytest.importorskip("tflite_micro")
     report = edgepack.export(
         save_onnx(tmp_path), TARGET, tmp_path / "out", calibration=X, formats=BOTH,
         onnx_exact=True,

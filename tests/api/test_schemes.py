@@ -126,6 +126,7 @@ def test_an_operator_without_a_16_bit_kernel_stays_float_between_layers():
 
 @pytest.mark.parametrize("scheme", ["int8", "w4a8"])
 def test_unsigned_inputs_and_outputs_stand_for_the_same_numbers(scheme):
+    pytest.importorskip("tflite_micro")
     signed, unsigned = (lowered(MICRO, scheme, io=io).graph for io in ("int8", "uint8"))
     assert [str(v.dtype) for v in (*unsigned.inputs, *unsigned.outputs)] == ["uint8"] * 2
     assert [v.name for v in unsigned.inputs] == [v.name for v in signed.inputs]
