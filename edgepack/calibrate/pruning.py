@@ -20,7 +20,14 @@ from edgepack.calibrate.pruning_noise import OutputNoise
 from edgepack.calibrate.refit import refit
 from edgepack.calibrate.standing_in import stand_in, true_weights
 from edgepack.calibrate.stepper import affordable
-from edgepack.compress.allocation import CostName, Levels, allocate, cost_model, uniform
+from edgepack.compress.allocation import (
+    CostModel,
+    CostName,
+    Levels,
+    allocate,
+    cost_model,
+    uniform,
+)
 from edgepack.compress.coupling import Keep
 from edgepack.compress.frame import Context, Outcome, Refusal, technique
 from edgepack.compress.removal import LAYERS, Channels, Group, remove
@@ -147,31 +154,19 @@ class _Pruning:
             return [fixed.get(i, 0) for i in range(len(groups))]
         liked = settings.multiple or channel_multiple(self._context.target)
         cost = cost_model(work, settings.cost)
-        whole = cost(np.ones(len(groups)))
         choices = [
             (fixed[i],) if i in fixed else _choices(len(group.labels), liked)
             for i, group in enumerate(groups)
         ]
+        budget = cost(np.ones(len(groups))) * (1 - settings.ratio)
+        _refuse_unreachable(groups, choices, cost, budget, settings)
         noise = self._noise(work, paths, seen, choices)
         levels = [
             Levels(len(g.labels), c, n) for g, c, n in zip(groups, choices, noise, strict=True)
         ]
         share = uniform if settings.allocation == "uniform" else allocate
-        budget = whole * (1 - settings.ratio)
         lost = share(levels, cost, budget)
-        if lost is None:
-            least = cost(
-                np.array([1 - max(c) / len(g.labels) for g, c in zip(groups, choices, strict=True)])
-            )
-            narrow = min(
-                zip(groups, choices, strict=True), key=lambda p: len(p[0].labels) - max(p[1])
-            )
-            raise BadInput(
-                f"a share of {settings.ratio:g} of the {settings.cost} cannot be removed: "
-                f"{1 - least / whole:.3f} can, and then {narrow[0].name} has "
-                f"{len(narrow[0].labels) - max(narrow[1])} channels left",
-                hint=f"choose a ratio of at most {np.floor(100 * (1 - least / whole)) / 100:g}",
-            )
+        assert lost is not None  # it was seen that all at their narrowest keep the budget
         return lost
 
     def _noise(
@@ -198,6 +193,8 @@ class _Pruning:
         counts: tuple[int, ...], meter: OutputNoise,
     ) -> tuple[float, ...]:  # fmt: skip
         """Noise at each count: measured at a few, between them in proportion to the path's loss."""
+        if len(counts) == 1:
+            return (0.0,)
         size = len(group.labels)
         near = {min(counts, key=lambda n: abs(n - share * size)) for share in _MEASURED}
         tried = sorted({*near, max(counts)})
@@ -211,6 +208,26 @@ class _Pruning:
             losses.append(max(float(path.loss[count]), losses[-1] + 1e-12))
             noises.append(max(meter.of(pruned), noises[-1]))
         return tuple(float(np.interp(path.loss[n], losses, noises)) for n in counts)
+
+
+def _refuse_unreachable(
+    groups: Sequence[Group],
+    choices: Sequence[tuple[int, ...]],
+    cost: CostModel,
+    budget: float,
+    settings: PruneSettings,
+) -> None:
+    """Raise BadInput when all groups at their narrowest cost more than the budget."""
+    left = [len(g.labels) - max(c) for g, c in zip(groups, choices, strict=True)]
+    shares = [n / len(g.labels) for n, g in zip(left, groups, strict=True)]
+    most = 1 - cost(np.array(shares)) / cost(np.ones(len(groups)))
+    if cost(np.array(shares)) > budget:
+        narrow = int(np.argmin(left))
+        raise BadInput(
+            f"prune: a share of {settings.ratio:g} of the {settings.cost} cannot be removed: "
+            f"{groups[narrow].name}, the narrowest layer, would be left no channels",
+            hint=f"{most:.1%} can be, with {left[narrow]} of its channels left",
+        )
 
 
 def _choices(size: int, liked: int) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def _shares(channels: Channels, ids: npt.NDArray[np.int64]) -> Float:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """How many channels a group of `size` may lose, ascending from 0, and the noise of each."""
+    """How many channels a group of `size` may lose, ascending, and the noise of each."""
 
     size: int
     lost: tuple[int, ...]
@@ -102,7 +102,7 @@ class _State:
     def __init__(self, groups: Sequence[Levels], cost: CostModel, budget: float) -> None:
         self._groups, self._model, self._budget = groups, cost, budget
         self.at = [0] * len(groups)
-        self._kept = np.ones(len(groups))
+        self._kept = np.array([1 - levels.lost[0] / levels.size for levels in groups])
         self.cost = cost(self._kept)
 
     def shorten(self) -> bool:
@@ -178,7 +178,9 @@ def uniform(groups: Sequence[Levels], cost: CostModel, budget: float) -> list[in
     """The same share of every group, as far as it has such a level; None when that cannot do."""
     shares = sorted({lost / g.size for g in groups for lost in g.lost})
     for share in shares:
-        lost = [max(n for n in g.lost if n <= share * g.size + 1e-9) for g in groups]
+        lost = [
+            max([g.lost[0], *(n for n in g.lost if n <= share * g.size + 1e-9)]) for g in groups
+        ]
         kept = np.array([1 - n / g.size for n, g in zip(lost, groups, strict=True)])
         if cost(kept) <= budget:
             return lost

@@ -94,6 +94,13 @@ def test_channels_by_layer_and_the_multiple(tmp_path: Path) -> None:
     assert stage.changed == ("a: 8 to 4 channels (with 1 other layers)",)
 
 
+def test_a_layer_with_a_share_of_its_own_and_the_rest_of_the_budget(tmp_path: Path) -> None:
+    step = {"technique": "prune", "ratio": 0.5, "layers": {"a": 0.25}, "multiple": 1}
+    (stage,) = prune(tmp_path, COUPLED["a chain"], compress=[step]).compression
+    assert stage.changed[0] == "a: 8 to 6 channels"
+    assert 0.4 * stage.before.macs < stage.after.macs <= 0.5 * stage.before.macs
+
+
 def test_a_layer_that_is_to_be_left_alone(tmp_path: Path) -> None:
     step = {"technique": "prune", "ratio": 0.2, "layers": {"a": 0}}
     (stage,) = prune(tmp_path, COUPLED["a chain"], compress=[step]).compression
@@ -111,7 +118,7 @@ def test_least_squares_gain_on_what_is_only_cut(tmp_path: Path) -> None:
 
 
 BAD = {
-    "more than there is": ({"prune": 0.99}, "cannot be removed"),
+    "more than there is": ({"prune": 0.99}, "cannot be removed: a, the narrowest"),
     "a share of all": ({"prune": 1.0}, "0 to 1"),
     "a layer without channels": (
         {"compress": [{"technique": "prune", "layers": {"a": 0.97}}]}, "leave a none of its 8"
