@@ -23,7 +23,8 @@ from edgepack.run.emulator import PLACE as EMULATOR
 from edgepack.run.emulator import Wanted
 from edgepack.validation.bundle import bundle_samples, read_interface
 from edgepack.validation.emulated import Emulation
-from edgepack.validation.files import EMULATED, NOT_RUN, open_files, runs_in_micro
+from edgepack.validation.files import EMULATED, NOT_RUN, OpenFile, open_files, runs_in_micro
+from edgepack.validation.interface import Interface
 from edgepack.validation.judge import Judgement, Pairs, judge, judge_data
 from edgepack.validation.logits import ends_in_softmax
 from edgepack.validation.watch import ON_DATA, drop_warnings
@@ -47,9 +48,7 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     wanted.require_labels_for_limits(data, "--data")
     if data is None:
         wanted.refuse_without_data("--data", ("preprocess", "input_range", "samples"))
-    emulated = Wanted.parse(on) if on.partition(":")[0] == EMULATOR else None
-    if on != "host" and emulated is None:
-        raise BadInput(f"--on {on} is not available", hint=f"one of: {', '.join(PLACES)}")
+    place = _place(on)
     directory = Path(folder)
     report = read_report(directory)
     try:
@@ -62,19 +61,16 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         stored = bundle_samples(directory, interface) if data is None else []
     except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as problem:
         raise BadInput(f"{directory} cannot be used: {problem}", hint="export again") from problem
-    through: Callable[[Pairs], Pairs] = iter
     emulation = None
-    if emulated is None:
-        micro = runs_in_micro(report.memory.get("runtime"), report.quantization.io)
-        opened, notes = open_files(files, interface, micro=micro, threads=wanted.threads)
-    else:
-        profile = load_target(_profile(directory, report))
+    if place is not None:
         emulation = Emulation(
-            directory, report, profile, interface, wanted=emulated, threads=wanted.threads
-        )
-        opened, notes, through = emulation.files(), [], emulation.through
+            directory, report, load_target(_profile(directory, report)), interface,
+            wanted=place, threads=wanted.threads,
+        )  # fmt: skip
         if emulation.misfit is not None:
             return _written(directory, emulation.completed(report))
+    opened, notes = _opened(files, report, interface, emulation, wanted.threads)
+    through: Callable[[Pairs], Pairs] = iter if emulation is None else emulation.through
     if data is None:
         notes.append(f"{MEASURED} the {len(stored)} samples in device/")
         pairs = through((sample, None) for sample in stored)
@@ -101,6 +97,29 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         notes=(*_kept_notes(report), *judgement.notes),
     )
     return _written(directory, renewed if emulation is None else emulation.completed(renewed))
+
+
+def _place(on: str) -> Wanted | None:
+    """None for this machine, else the tools of the emulator. Raises BadInput for other places."""
+    if on.partition(":")[0] == EMULATOR:
+        return Wanted.parse(on)
+    if on != "host":
+        raise BadInput(f"--on {on} is not available", hint=f"one of: {', '.join(PLACES)}")
+    return None
+
+
+def _opened(
+    files: Mapping[str, bytes],
+    report: Report,
+    interface: Interface,
+    emulation: Emulation | None,
+    threads: int,
+) -> tuple[list[OpenFile], list[str]]:
+    """What is run, and notes on what cannot be."""
+    if emulation is not None:
+        return emulation.files(), []
+    micro = runs_in_micro(report.memory.get("runtime"), report.quantization.io)
+    return open_files(files, interface, micro=micro, threads=threads)
 
 
 def _written(folder: Path, report: Report) -> Report:
