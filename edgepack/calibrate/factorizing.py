@@ -36,6 +36,7 @@ from edgepack.compress.factorize import (
     elements_of,
     factors,
     rank_for_energy,
+    saves,
     splits,
 )
 from edgepack.compress.frame import Context, Outcome, Refusal, technique
@@ -322,8 +323,8 @@ def _take(
 ) -> None:
     """Split at a rank, where that takes fewer weights."""
     split = Split(elements_of(layer, "svd", rank), 0.0, "svd", rank)
-    if rank >= layer.full_rank or split.elements >= layer.w.size:
-        reason = f"at rank {rank} of {layer.full_rank} it would not take fewer weights than now"
+    if rank >= layer.full_rank or not saves(layer, split):
+        reason = f"at rank {rank} of {layer.full_rank} it would not take fewer bytes than now"
         refused.append(Refusal(name, reason))
     else:
         chosen[name] = split

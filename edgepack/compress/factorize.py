@@ -30,6 +30,8 @@ Form = Literal["svd", "tucker", "cp"]
 FORMS: Final[tuple[Form, ...]] = ("svd", "tucker", "cp")
 
 _RIDGE: Final = 1e-2  # share of the mean variance by which no direction is certain to be unused
+_SCALE_BYTES: Final = 12  # a scale and a zero point of a channel
+_LAYER_BYTES: Final = 250  # of another operator with its tensors in a file
 _EVEN: Final = 0.03  # of the mean effect, which no output's error stays below
 _REDUCED: Final = (0.25, 0.375, 0.5, 0.625, 0.75)  # shares of input channels that tucker tries
 _SWEEPS: Final = 30  # of the alternating least squares for cp
@@ -112,7 +114,13 @@ def splits(layer: Layer, forms: Sequence[Form], multiple: int = 1) -> list[Split
         found += _tucker_splits(layer, multiple)
     if "cp" in forms and layer.positions > 1:
         found += _cp_splits(layer, multiple)
-    return [split for split in found if split.elements < layer.w.size]
+    return [split for split in found if saves(layer, split)]
+
+
+def saves(layer: Layer, split: Split) -> bool:
+    """Whether a split takes less, also as int8 with the scales and records of its new tensors."""
+    scales = _SCALE_BYTES * (split.rank + split.reduced)
+    return split.elements + scales + _LAYER_BYTES < layer.w.size
 
 
 def factors(layer: Layer, split: Split) -> Factors:

@@ -42,7 +42,7 @@ def split_layer(graph: Graph, node: Node, found: Factors, bias: Array) -> None:
 def _dense_first(graph: Graph, node: Node, rows: Array) -> Value:
     attrs = {**node.attrs, "activation": "none"}
     w = _constant(graph, node, "first", rows)
-    return graph.add("FullyConnected", [node.input(0), w], attrs, name=f"{node.name}/first")
+    return graph.add("FullyConnected", [node.input(0), w], attrs, name=_part(node, "first"))
 
 
 def _convolution_first(graph: Graph, node: Node, found: Factors) -> Value:
@@ -60,15 +60,20 @@ def _convolution_first(graph: Graph, node: Node, found: Factors) -> Value:
     w = inner.T.reshape(1, height, width, rank)
     del window["groups"]
     value = _constant(graph, node, "core", w)
-    return graph.add("DepthwiseConv2d", [x, value], window, name=f"{node.name}/core")
+    return graph.add("DepthwiseConv2d", [x, value], window, name=_part(node, "core"))
 
 
 def _conv(
     graph: Graph, node: Node, part: str, x: Value, w: Array, attrs: dict[str, object]
 ) -> Value:
     weights = _constant(graph, node, part, w)
-    return graph.add("Conv2d", [x, weights], attrs, name=f"{node.name}/{part}")
+    return graph.add("Conv2d", [x, weights], attrs, name=_part(node, part))
 
 
 def _constant(graph: Graph, node: Node, part: str, data: Array) -> Value:
-    return graph.constant(np.ascontiguousarray(data, np.float32), f"{node.name}/{part}_w")
+    return graph.constant(np.ascontiguousarray(data, np.float32), f"{_part(node, part)}_w")
+
+
+def _part(node: Node, part: str) -> str:
+    """A name for a part: of names that a fusion strung together, the last is long enough."""
+    return f"{node.name.rsplit(';', 1)[-1]}/{part}"

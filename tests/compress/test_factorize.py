@@ -13,6 +13,7 @@ from edgepack.compress.factorize import (
     error_of,
     factors,
     rank_for_energy,
+    saves,
     splits,
 )
 from edgepack.compress.split import split_layer
@@ -119,6 +120,7 @@ def test_errors_are_those_that_were_told_and_fall_with_the_rank():
         assert found
         for split in found:
             assert error_of(layer, factors(layer, split)) == pytest.approx(split.error, abs=5e-3)
+            assert saves(layer, split)
             assert split.elements < layer.w.size
 
 
