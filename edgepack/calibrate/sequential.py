@@ -117,10 +117,10 @@ class _Walk:
         assert params is not None  # of an integer layer
         spread = np.broadcast_to(params.scale.astype(np.float64), (w.shape[0] * w.shape[1],))
         scale, top = spread.reshape(w.shape[:2]), stored.dtype.limits[1]
-        if params.axis is not None and node.name not in self.fixed:
+        narrow = stored.dtype is DType.INT4
+        if narrow and params.axis is not None and node.name not in self.fixed:
             scale = clipped_scale(w, gram, scale, top)
             params = QuantParams.per_channel(scale.reshape(-1), params.axis)
-        narrow = stored.dtype is DType.INT4
         rounded = round_columns(best_target(w, gram, cross) if narrow else w, gram, scale, top)
         shift = row_products(rounded * scale[:, :, None], q_mean) - row_products(w, x_mean)
         own = real.optional(2)

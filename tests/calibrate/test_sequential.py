@@ -124,3 +124,21 @@ def test_the_same_seed_gives_the_same_integers():
         found.append([v.const.tobytes() for v in graph.constants()])
     assert found[0] == found[1]
     assert all(v.dtype is DType.INT4 for v in graph.constants() if v.rank == 4)
+
+
+@pytest.mark.parametrize(("scheme", "clips"), {"int8": False, "w4a8": True}.items())
+def test_only_few_bits_clip_a_weight_whose_input_the_samples_do_not_show(scheme, clips):
+    real = parse(CASES["residual and dense"])
+    (conv,) = real.nodes_of("Conv2d")
+    w = conv.input(1).const.copy()
+    w[..., 0] *= 3
+    conv.set_input(1, real.constant(w, "large"))
+    samples = inputs(real, 8, 4)
+    graph = quantized(real, scheme, samples)
+    for (x,) in samples:
+        x[..., 0] *= 0.01
+    (layer,) = graph.nodes_of("Conv2d")
+    before = layer.input(1).quant.scale
+    refine(graph, real, samples)
+    (layer,) = graph.nodes_of("Conv2d")
+    assert (layer.input(1).quant.scale < before).any() == clips
