@@ -204,13 +204,23 @@ class Emulation:
         assert self._compared is not None  # __init__ leaves one of the two
         found = [self._compared.requirement()]
         if self._ahead is not None and self._ahead.first is not None:
-            first = self._ahead.first
-            text = "changes when memory holds other values before the run"
-            if first.depends_on_memory:
-                found.append(
-                    Requirement(f"{NAME} memory", "nothing read before it is written", text, False)
-                )
+            found += self._memory_problems(self._ahead.first)
         return tuple(found)
+
+    def _memory_problems(self, first: Measured) -> Iterator[Requirement]:
+        """What only shows when the program has run."""
+        assert self._model is not None  # what ran
+        firmware, name = self._model.firmware, f"{NAME} memory"
+        taken, room = (
+            firmware.sizes.static_bytes + first.stack_bytes,
+            firmware.layout.ram_total_bytes,
+        )
+        if taken > room:
+            text = f"static RAM and stack ({first.stack_bytes:,} B) take {taken:,} B"
+            yield Requirement(name, f"<= {room:,} B, the reserve included", text, False)
+        if first.depends_on_memory:
+            text = "outputs change when memory holds other values before the run"
+            yield Requirement(name, "nothing is read before it is written", text, False)
 
     def _record(self) -> dict[str, Any] | None:
         model, ahead = self._model, self._ahead

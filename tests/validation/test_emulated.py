@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,6 +159,42 @@ def test_more_than_the_profiles_memory_is_refused(
     assert unmet["name"] == "emulator memory"
     assert said in unmet["found"]
     assert result.json["emulator"] is None
+
+
+def test_a_stack_for_which_no_memory_is_left(copy: Path) -> None:
+    found = edgepack.validate(copy, on=ON).emulator
+    assert found is not None
+    alone = f"bytes = {found['static_ram_bytes'] + 8}"
+
+    def tight(text: str) -> str:
+        text = text.replace('contiguous_with = "sram1"', "arena = false")
+        text = text.replace('contiguous_with = "sram2"', "arena = false")
+        text = text.replace("reserved_bytes = 4_096", "reserved_bytes = 0")
+        return text.replace("bytes = 196_608", alone)
+
+    _own_profile(copy, tight)
+    (unmet,) = [r for r in edgepack.validate(copy, on=ON).requirements if not r.met]
+    assert unmet.name == "emulator memory"
+    assert "static RAM and stack" in unmet.found
+
+
+def test_code_that_reads_what_it_never_wrote(copy: Path) -> None:
+    _change(
+        copy,
+        lambda text: text.replace(
+            "return MODEL_OK;\n}",
+            "*(char *)model_output(0) ^= model_arena[MODEL_ARENA_BYTES - 1U];\n"
+            "    return MODEL_OK;\n}",
+        ),
+    )
+    _change(copy, lambda text: re.sub(r"(ARENA_BYTES) (\d+)U", _more, text), "model.h")
+    report = edgepack.validate(copy, on=ON)
+    (unmet,) = [r for r in report.requirements if not r.met]
+    assert (unmet.name, unmet.wanted) == ("emulator memory", "nothing is read before it is written")
+
+
+def _more(found: re.Match[str]) -> str:
+    return f"{found[1]} {int(found[2]) + 16}U"
 
 
 # -- what cannot be used: exit code 2 --------------------------------------------------------------

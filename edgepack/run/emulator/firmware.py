@@ -130,6 +130,14 @@ class Firmware:
                 at=f"bank {bank.name}",
                 hint="export with --optimize flash, or for a device with more flash",
             )
+        both = sizes.flash_bytes + sizes.static_bytes
+        if target.weights_share_ram and both > layout.ram_bytes:
+            raise DoesNotFit(
+                f"weights, code and static RAM take {both:,} B of one memory; {target.name} leaves "
+                f"{layout.ram_bytes:,} B",
+                at=f"bank {target.arena_regions[0].name}",
+                hint="a smaller model, or a device with more RAM",
+            )
         if sizes.static_bytes > layout.ram_bytes:
             raise DoesNotFit(
                 f"the firmware takes {sizes.static_bytes:,} B of static RAM (arena "

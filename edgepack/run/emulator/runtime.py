@@ -21,7 +21,7 @@ from edgepack.errors import BadData, BadInput
 from edgepack.ir import Array
 from edgepack.run.base import TensorInfo
 from edgepack.run.emulator.choice import Chosen, Wanted, choose
-from edgepack.run.emulator.firmware import DoesNotFit, Firmware, build
+from edgepack.run.emulator.firmware import Firmware, build
 from edgepack.run.emulator.outcome import EmulationFault, Machine, Ran, Sample
 from edgepack.run.emulator.qemu_machine import QemuMachine
 from edgepack.run.emulator.unicorn_machine import UnicornMachine
@@ -125,27 +125,19 @@ class EmulatedModel:
         return [(self._unpacked(ran), ran.instructions) for ran in ordered]
 
     def measure(self, inputs: Sequence[Array]) -> Measured:
-        """What one inference takes. Raises EmulationFault and DoesNotFit (for the stack)."""
+        """What one inference takes. Raises EmulationFault."""
         sample = self._packed(inputs)
         profiled = self._machine(self.firmware.profiled, watch=True)
         by_node = next(iter(profiled.run([sample])))
         marked = self._run_part([sample], paint=True)[0]
         clean = self._run_part([sample])[0]
-        stack, layout = marked.stack_bytes or 0, self.firmware.layout
-        whole = self.firmware.sizes.static_bytes + stack
-        if whole > layout.ram_total_bytes:
-            raise DoesNotFit(
-                f"static memory and stack take {whole:,} B (stack {stack:,}); the profile's bank "
-                f"has {layout.ram_total_bytes:,} B, its reserve included",
-                hint="export with --optimize ram, or for a device with more RAM",
-            )
         return Measured(
             clean.instructions,
             tuple(
                 NodeCost(name, op, count)
                 for (op, name), count in zip(self.firmware.model.nodes, by_node.nodes, strict=False)
             ),
-            stack,
+            marked.stack_bytes or 0,
             marked.arena_bytes,
             marked.outputs != clean.outputs,
             by_node.unaligned,
