@@ -24,7 +24,9 @@ STRICT: Final = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-
 
 def compilers() -> dict[str, list[str]]:
     """The C compilers of this machine."""
-    found = {name: [name] for name in ("gcc", "clang", "cc") if shutil.which(name)}
+    found = {name: [name] for name in ("gcc", "clang") if shutil.which(name)}
+    if not found and shutil.which("cc"):
+        found["cc"] = ["cc"]
     if importlib.util.find_spec("ziglang"):
         found["zig"] = [sys.executable, "-m", "ziglang", "cc"]
     return found

@@ -13,8 +13,11 @@ import pytest
 from edgepack.errors import BadInput, Unsupported
 from edgepack.ir import Graph
 from edgepack.ir.text import parse
+from edgepack.run.emulator import firmware
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.writers.c import write_c
+from edgepack.writers.c.sources import blocks, kernel_files
+from edgepack.writers.c.variants import VARIANTS
 from tests.quantized_op_cases import QUANTIZED_CASES
 from tests.writers.c.compiled import (
     STRICT,
@@ -84,6 +87,45 @@ def test_strictly_clean(name: str, tmp_path: Path) -> None:
     write_files(tmp_path, files)
     for level in ("-Os", "-O3"):
         run_compiler([*compilers()[name], *STRICT, level, "-I.", "-c", *sources(files)], tmp_path)
+
+
+def write_all_kernels(folder: Path, variant: str) -> None:
+    """kernels.c and kernels.h with all there are."""
+    declared, defined = kernel_files(blocks(variant), variant)
+    text = "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
+    (folder / "kernels.h").write_text(text + declared)
+    (folder / "kernels.c").write_text('#include "kernels.h"\n' + defined)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", compilers())
+def test_all_kernels_are_strictly_clean(name: str, variant: str, tmp_path: Path) -> None:
+    write_all_kernels(tmp_path, variant)
+    run_compiler([*compilers()[name], *STRICT, "-O2", "-c", "kernels.c"], tmp_path)
+
+
+SLOW = pytest.mark.slow
+CORES = [
+    pytest.param("cortex_m0plus", marks=SLOW),
+    "cortex_m4",
+    pytest.param("cortex_m55", marks=SLOW),
+]
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_nothing_but_memory_functions_is_called(core: str, tmp_path: Path) -> None:
+    if "zig" not in compilers():
+        pytest.skip("ziglang is not installed")
+    write_all_kernels(tmp_path, "mve" if core == "cortex_m55" else "dsp")
+    target = ["-target", "thumb-freestanding-eabi", f"-mcpu={core}", "-O2", "-ffreestanding"]
+    include = str(Path(firmware.__file__).parent / "firmware" / "include")
+    command = [*compilers()["zig"], *target, "-std=c99", "-I", include, "-c", "kernels.c"]
+    run_compiler(command, tmp_path)
+    content = (tmp_path / "kernels.o").read_bytes()
+    names = set(
+        re.findall(rb"\0(mem(?:cpy|set|move|cmp)|malloc|expf|sqrtf|roundf|printf)(?=\0)", content)
+    )
+    assert names == {b"memcpy", b"memset"}
 
 
 def test_two_models_in_one_firmware(tmp_path: Path) -> None:

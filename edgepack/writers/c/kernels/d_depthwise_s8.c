@@ -86,8 +86,9 @@ static inline void ep_channel_s8(const ep_depthwise_t *p, int32_t c, const int8_
         const int32_t lines = (p->out_h - i < p->lines) ? p->out_h - i : p->lines;
         const int32_t need = (lines - 1) * p->stride_h + extent;
         const int32_t kept = (i == 0) ? 0 : shared;
-        for (int32_t k = 0; k < kept * p->pitch; k++) {
-            scratch[k] = scratch[k + step * p->pitch];
+        for (int32_t k = 0; k < kept; k++) {
+            memcpy(scratch + k * p->pitch, scratch + (k + step) * p->pitch,
+                   (size_t)p->pitch * sizeof *scratch);
         }
         ep_rows_s8(p, x + c, i * p->stride_h - p->pad_top + kept, need - kept,
                    scratch + kept * p->pitch);
