@@ -70,8 +70,13 @@ def blocks_of(graph: Graph, nodes: Sequence[Node], loops: Loops) -> Blocks:
     _find_roots(graph, nodes, memory)
     _find_uses(graph, nodes, memory)
     _give_blocks(nodes, memory)
+    runs: dict[Value, list[tuple[int, int, int]]] = {root: [] for root in memory.born}
+    for value, step in memory.used.items():
+        if not value.is_const:
+            root, start = memory.root[value]
+            runs[root].append((start, start + _round(value.nbytes), step))
     for root in memory.born:
-        _cut(root, memory)
+        _cut(root, runs[root], memory)
     scratch = _scratch(nodes, loops, memory)
     relations = _relations(nodes, loops, memory)
     puzzle = Puzzle(tuple(memory.spans), relations, tuple(memory.alignments))
@@ -186,14 +191,12 @@ def _joined(nodes: Sequence[Node], memory: _Memory) -> dict[Value, tuple[Value, 
     return found
 
 
-def _cut(root: Value, memory: _Memory) -> None:
-    """Spans for `root`, cut where parts of it are read for longer than others."""
+def _cut(root: Value, runs: Sequence[tuple[int, int, int]], memory: _Memory) -> None:
+    """Spans for `root`, cut where parts of it are read for longer than others.
+
+    `runs` has, for each value in its memory that is read: first byte, end, last step.
+    """
     block, offset = memory.block[root]
-    runs = []
-    for value, step in memory.used.items():
-        if not value.is_const and memory.root[value][0] is root:
-            start = memory.root[value][1]
-            runs.append((start, start + _round(value.nbytes), step))
     cuts = sorted({0, _round(root.nbytes), *(c for low, high, _ in runs for c in (low, high))})
     born = memory.born[root]
     memory.pieces[root] = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -138,17 +139,25 @@ _ANYWHERE = -(1 << 40)  # a lead that no distance undercuts: all is read before 
 
 
 def _first_reads(node: Node) -> Array:
-    """The first input pixel that output pixel e or a later one reads, int64 [pixels].
+    """The first input pixel that output pixel e or a later one reads, int64 [pixels]."""
+    (top, _), (left, _) = node.attrs["pad"]
+    return _first_pixels(
+        node.input(0).shape[:3], node.output.shape[1:3], tuple(node.attrs["stride"]), (top, left)
+    )
+
+
+@lru_cache(maxsize=64)  # the same layer comes again and again while an arrangement is searched for
+def _first_pixels(
+    source: tuple[int, ...], output: tuple[int, ...], stride: tuple[int, ...], pad: tuple[int, int]
+) -> Array:
+    """The same of [batch, height, width] to [height, width]; not to be written to.
 
     Pixel (y, x) reads from row y * stride - top and column x * stride - left on, as far as these
     are in the input. The minimum over later pixels counts, since the next row starts at the left.
     """
-    (top, _), (left, _) = node.attrs["pad"]
-    stride_h, stride_w = node.attrs["stride"]
-    batch, height, width, _ = node.input(0).shape
-    _, out_height, out_width, _ = node.output.shape
-    rows = np.clip(np.arange(out_height) * stride_h - top, 0, height)
-    columns = np.clip(np.arange(out_width) * stride_w - left, 0, width)
+    batch, height, width = source
+    rows = np.clip(np.arange(output[0]) * stride[0] - pad[0], 0, height)
+    columns = np.clip(np.arange(output[1]) * stride[1] - pad[1], 0, width)
     images = np.arange(batch)[:, None, None] * (height * width)
     first = (images + rows[:, None] * width + columns).reshape(-1)
     later: Array = np.minimum.accumulate(first[::-1])[::-1]

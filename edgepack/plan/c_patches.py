@@ -23,7 +23,7 @@ from edgepack.plan.c_plan import CPlan, lowest_bytes, plan_c
 
 _WINDOWS: Final = frozenset(("Conv2d", "DepthwiseConv2d", "MaxPool2d", "AveragePool2d"))
 _MOST_STRIPS: Final = 16
-_PLACED: Final = 6  # candidates that are placed; of the others only the bound is looked at
+_PLACED: Final = 4  # candidates that are placed; of the others only the bound is looked at
 _NEAR: Final = 1.02  # arenas this close count as equal, and fewer MACs decide
 
 Rows = tuple[int, int]  # first row, row after the last

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from edgepack.plan.abi import align_up
 
 _TRIES = 600  # orders tried beyond the first few; each places every block anew
-_WORK = 3_000_000  # constraints looked at in all, about two seconds
+_WORK = 1_500_000  # constraints looked at in all, about two seconds
 
 
 @dataclass(frozen=True, slots=True)
