@@ -49,7 +49,7 @@ def _efficientnet() -> tuple[Network, Makers]:
         ("int8 data-free, PyTorch", "edgepack"):
             torch.export("torch", *TFLITE, *INT8, *torch.data_free),
         **ours(net, "w4a8", TFLITE + W4A8, efforts=(0, 1)),
-        **ours(net, "int16x8", TFLITE + ("--quantize", "int16x8"), efforts=(0,)),
+        **ours(net, "int16x8", TFLITE + ("--quantize", "int16x8"), efforts=(0, 1)),
         ("int8", "ORT static"): lambda: commands.ort_static(model, samples),
         ("int8 per-tensor", "ORT static"):
             lambda: commands.ort_static(model, samples, "--per-tensor"),

@@ -6,24 +6,33 @@ from dataclasses import dataclass
 
 from edgepack.api.options import ExportOptions
 from edgepack.data import Samples, load_samples
+from edgepack.errors import EdgepackError
 from edgepack.ir import Graph
+from edgepack.profiles import Target
 from edgepack.progress import advance
+from edgepack.run.base import Runtime
 from edgepack.run.litert import LiteRTRuntime
+from edgepack.run.tflm import TflmRuntime
 from edgepack.validation.compare import class_of
+from edgepack.validation.files import runs_in_micro
 from edgepack.validation.interface import Interface
 from edgepack.writers.tflite import write_tflite
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyBudget:
-    """At least the share `least` of labelled samples must be right."""
+    """At least the share `least` of labelled samples must be right.
+
+    `micro`: TensorFlow Lite Micro's results count too.
+    """
 
     samples: Samples
     least: float
     threads: int = 2
+    micro: bool = False
 
     @classmethod
-    def of(cls, real: Graph, options: ExportOptions) -> AccuracyBudget | None:
+    def of(cls, real: Graph, target: Target, options: ExportOptions) -> AccuracyBudget | None:
         """What `--min-accuracy` and `--max-drop` ask for, the higher of both.
 
         None where neither is given or the data of `--eval` have no labels. `real` is the float
@@ -38,17 +47,36 @@ class AccuracyBudget:
         least = options.min_accuracy or 0.0
         if options.max_drop is not None:
             least = max(least, accuracy_of(real, samples, options.threads) - options.max_drop)
-        return cls(samples, least, options.threads)
+        micro = runs_in_micro(target.runtime.id, options.io or target.io)
+        return cls(samples, least, options.threads, micro)
 
     def is_kept(self, graph: Graph) -> bool:
-        """Whether a quantized graph is accurate enough."""
+        """Whether a quantized graph is accurate enough in LiteRT."""
         return accuracy_of(graph, self.samples, self.threads) >= self.least
+
+    def is_kept_everywhere(self, graph: Graph) -> bool:
+        """Whether it is so in TensorFlow Lite Micro too, where that counts and it runs here.
+
+        That takes long, which is why few graphs are asked about.
+        """
+        if not self.micro:
+            return True
+        file = write_tflite(graph)
+        ports = LiteRTRuntime(file)
+        try:
+            runtime = TflmRuntime(file, ports.inputs, ports.outputs)
+        except EdgepackError:
+            return True
+        return _share_right(runtime, graph, self.samples) >= self.least
 
 
 def accuracy_of(graph: Graph, samples: Samples, threads: int = 2) -> float:
     """The share of samples whose largest first output is that of the label, in LiteRT."""
-    runtime, interface = LiteRTRuntime(write_tflite(graph), threads=threads), Interface.of(graph)
-    right = 0
+    return _share_right(LiteRTRuntime(write_tflite(graph), threads=threads), graph, samples)
+
+
+def _share_right(runtime: Runtime, graph: Graph, samples: Samples) -> float:
+    interface, right = Interface.of(graph), 0
     for index, sample in enumerate(samples):
         outputs = runtime.run(interface.encoded(sample.inputs, "graph"))
         right += class_of(outputs[0]) == sample.label

@@ -130,7 +130,7 @@ def _choose(
     if scheme != "mixed":
         return _Choice(wanted, reasons, None)
     mixing = mixed_precision(real, seen.table, samples, wanted, target, options)
-    accuracy = AccuracyBudget.of(real, options)
+    accuracy = AccuracyBudget.of(real, target, options)
     chosen = mixing.choose(options.flash_budget(), options.min_sqnr, accuracy)
     return _Choice(chosen.options, {**reasons, **chosen.mixture.reasons}, mixing)
 

@@ -239,7 +239,7 @@ class MixedPrecision:
             least = self._reach(min_sqnr_db, found)
         else:
             least = self._try(Budget(weight_bytes=0, asked=_ACCURACY))
-        if accuracy.is_kept(least.graph):
+        if accuracy.is_kept(least.graph) and accuracy.is_kept_everywhere(least.graph):
             return least
         too_low, now = least.sqnr_db or 0.0, found
         while not accuracy.is_kept(now.graph):
@@ -249,15 +249,18 @@ class MixedPrecision:
             now = self._try(Budget(min_sqnr_db=too_low + _RAISE_DB, asked=_ACCURACY))
             if (now.sqnr_db or 0.0) <= too_low:
                 return now
-        best, enough = now, now.sqnr_db or 0.0
+        accurate, enough = [now], now.sqnr_db or 0.0
         while enough - too_low > _COARSE_DB:
             goal = (too_low + enough) / 2
             now = self._try(Budget(min_sqnr_db=goal, asked=_ACCURACY))
             if accuracy.is_kept(now.graph):
-                best, enough = min(best, now, key=lambda m: m.flash_bytes), goal
+                accurate.append(now)
+                enough = goal
             else:
                 too_low = goal
-        return best
+        accurate.sort(key=lambda m: m.flash_bytes)
+        kept = (m for m in accurate if accuracy.is_kept_everywhere(m.graph))
+        return next(kept, accurate[-1])
 
 
 def _better(one: Mixed, two: Mixed, wanted: float) -> Mixed:
