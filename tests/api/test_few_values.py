@@ -56,6 +56,18 @@ def test_cluster_stores_indices_that_micro_unpacks(model: str, tmp_path: Path) -
     assert any("LiteRT" in note for note in again.notes)
 
 
+def test_packed_models_are_unpacked_for_other_targets(model: str, tmp_path: Path) -> None:
+    exported(model, tmp_path, cluster=4)
+    packed = tmp_path / "out" / "model.tflite"
+    again = edgepack.export(str(packed), "raspberry-pi-4", tmp_path / "again", calibration=X)
+    data = (tmp_path / "again" / "model.tflite").read_bytes()
+    assert decode.OPERATOR.encode() not in data
+    assert len(data) > packed.stat().st_size
+    assert "tflite" in again.accuracy.exported
+    kept = edgepack.export(str(packed), TARGET, tmp_path / "kept", calibration=X)
+    assert kept.files["tflite"].bytes == packed.stat().st_size
+
+
 RECIPE = ("sparsify,ratio=0.5", "cluster,bits=4", "code")
 
 
