@@ -43,7 +43,6 @@ class Core:
     name: str
     gcc: str
     zig: str
-    features: tuple[str, ...]
     unicorn: str | None
     board: Board | None
     fpu: str | None = None
@@ -112,27 +111,27 @@ _AN547: Final = Board(
 CORES: Final[Mapping[str, Core]] = {
     core.name: core
     for core in (
-        Core("Cortex-M0", "cortex-m0", "cortex_m0", (), "CORTEX_M0", None, strict_alignment=True),
+        Core("Cortex-M0", "cortex-m0", "cortex_m0", "CORTEX_M0", None, strict_alignment=True),
         Core(
-            "Cortex-M0+", "cortex-m0plus", "cortex_m0plus", (), "CORTEX_M0", None,
+            "Cortex-M0+", "cortex-m0plus", "cortex_m0plus", "CORTEX_M0", None,
             strict_alignment=True,
         ),
-        Core("Cortex-M3", "cortex-m3", "cortex_m3", (), "CORTEX_M3", Board("mps2-an385", **_MPS2)),
+        Core("Cortex-M3", "cortex-m3", "cortex_m3", "CORTEX_M3", Board("mps2-an385", **_MPS2)),
         Core(
-            "Cortex-M4", "cortex-m4", "cortex_m4", ("dsp",), "CORTEX_M4",
+            "Cortex-M4", "cortex-m4", "cortex_m4", "CORTEX_M4",
             Board("mps2-an386", **_MPS2), fpu="fpv4-sp-d16", zig_fpu="vfp4d16sp",
         ),
         Core(
-            "Cortex-M7", "cortex-m7", "cortex_m7", ("dsp",), "CORTEX_M7",
+            "Cortex-M7", "cortex-m7", "cortex_m7", "CORTEX_M7",
             Board("mps2-an500", **_MPS2), fpu="fpv5-sp-d16", fpu_double="fpv5-d16",
             zig_fpu="fp_armv8d16sp",
         ),
         Core(
-            "Cortex-M33", "cortex-m33", "cortex_m33", ("dsp",), "CORTEX_M33", _AN505,
+            "Cortex-M33", "cortex-m33", "cortex_m33", "CORTEX_M33", _AN505,
             fpu="fpv5-sp-d16", zig_fpu="fp_armv8d16sp",
         ),
         Core(
-            "Cortex-M55", "cortex-m55", "cortex_m55", ("dsp", "mve"), None, _AN547,
+            "Cortex-M55", "cortex-m55", "cortex_m55", None, _AN547,
             zig_fpu="fp_armv8d16sp", stands_in="Cortex-M33",
         ),
     )
