@@ -56,18 +56,18 @@ void ep_tile_s8(const int8_t *w, const int16_t *x, int32_t pairs, int32_t *sums)
                      : "r12", "cc", "memory");
 #undef EP_PAIR
 #else
-    for (int32_t n = 3; n >= 0; n--) {
-        int32_t a = sums[0];
-        int32_t b = sums[1];
+    const int32_t first = sums[0];
+    const int32_t second = sums[1];
+    for (int32_t n = 0; n < 4; n++) {
+        const int16_t *from = x + 2 * n;
+        sums[n] = first;
+        sums[4 + n] = second;
         for (int32_t i = 0; i < pairs; i++) {
-            const int16_t *from = x + 8 * i + 2 * n;
-            a += from[0] * w[4 * i] + from[1] * w[4 * i + 2];
-            b += from[0] * w[4 * i + 1] + from[1] * w[4 * i + 3];
+            sums[n] += from[0] * w[4 * i] + from[1] * w[4 * i + 2];
+            sums[4 + n] += from[0] * w[4 * i + 1] + from[1] * w[4 * i + 3];
+            from += 8;
         }
-        sums[4 + n] = b;
-        sums[8 + n] = a;
     }
-    (void)memmove(sums, sums + 8, 4 * sizeof(int32_t));
 #endif
 }
 
@@ -177,7 +177,7 @@ void ep_lanes_s8(const ep_matrix_t *p, const int16_t *patches, int32_t pixels, i
     const int32_t *bias = p->bias;
     const int8_t *w = p->weights;
     for (int32_t c = 0; c < out; c += 2) {
-        int32_t sums[12];
+        int32_t sums[8];
         sums[0] = bias[c];
         sums[1] = bias[c + 1];
         ep_tile_s8(w, patches, pairs, sums);
