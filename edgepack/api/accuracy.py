@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from edgepack.api.options import ExportOptions
 from edgepack.data import Samples, load_samples
+from edgepack.devices import Target
 from edgepack.errors import EdgepackError
 from edgepack.ir import Graph
-from edgepack.profiles import Target
 from edgepack.progress import advance
 from edgepack.run.base import Runtime
 from edgepack.run.litert import LiteRTRuntime
