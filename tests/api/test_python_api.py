@@ -38,8 +38,8 @@ def test_signatures() -> None:
         "formats", "quantize", "calibration", "data_free", "input_range", "samples", "per_tensor",
         "range_method", "effort", "layer", "max_flash", "min_sqnr", "io", "input_layout",
         "input_shape", "preprocess", "eval", "min_accuracy", "max_drop", "allow_misfit",
-        "onnx_exact", "optimize", "prefix", "prune", "factorize", "cluster", "compress", "recipe", "weights", "trust",
-        "seed", "threads",
+        "onnx_exact", "optimize", "prefix", "prune", "factorize", "cluster", "compress", "recipe",
+        "weights", "trust", "seed", "threads",
     ]  # fmt: skip
 
 
