@@ -18,8 +18,8 @@ def write_tflite(graph: Graph, description: str = "edgepack", *, packed: bool = 
     """The file for a graph that `edgepack.passes.legalize_tflite` has prepared.
 
     With `packed`, constants that have a form which TensorFlow Lite Micro unpacks are stored in it:
-    no other runtime takes such a file. Deterministic: equal graphs give equal bytes. Raises Unsupported with every node that has no
-    TFLite operator.
+    no other runtime takes such a file. Deterministic: equal graphs give equal bytes. Raises
+    Unsupported with every node that has no TFLite operator.
     """
     out = TFLiteBuilder(graph, packed=packed)
     lowers.apply(graph, out)
