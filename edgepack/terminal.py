@@ -156,9 +156,7 @@ def _emulated(console: Console, found: Mapping[str, Any]) -> None:
     nodes = _table("node", "op", "instructions", "share")
     for node in found["nodes"]:
         share = node["instructions"] / total if total else 0.0
-        nodes.add_row(
-            _short(node["node"]), node["op"], f"{node['instructions']:,}", f"{share:.1%}"
-        )
+        nodes.add_row(_short(node["node"]), node["op"], f"{node['instructions']:,}", f"{share:.1%}")
     console.print(nodes)
 
 
