@@ -10,9 +10,9 @@ each channel by itself.)
 With 4 bits s is 1 to 4, and the excess adds up over the layers. On a keyword spotter in W4A8 taking
 it out is worth 1.1 dB at the logits, and ONNX Runtime, which rounds once, agrees within one step on
 81% of them in the place of 62%. With weights of 8 bits s is 5 to 9, and biases stay as they are:
-taking it out brings TensorFlow Lite Micro nearer to the ONNX file (by -1 to 7 points of the elements
-within one step), but LiteRT, which runs the same file, away from it, and leaves SQNR where it is
-(-0.2 to +0.3 dB on six models, 0.0 on average), at the price of two files that are not the same integers.
+taking it out mostly brings TensorFlow Lite Micro nearer to the ONNX file (by -1 to 7 points of the
+elements within one step), but LiteRT, which runs the same file, away from it, and moves SQNR -0.2
+to +0.3 dB on six models, 0.0 on average, at the price of two files that are not the same integers.
 """
 
 from __future__ import annotations
