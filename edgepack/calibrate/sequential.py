@@ -15,6 +15,7 @@ The float graph and the integer one run side by side, node by node. At each laye
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -37,7 +38,11 @@ from edgepack.calibrate.patches import (
 from edgepack.calibrate.stepper import Stepper
 from edgepack.ir import Array, DType, Graph, Node, QuantParams, row
 from edgepack.progress import advance
-from edgepack.quantize.gptq import best_target, clipped_scale, round_columns
+from edgepack.quantize.gptq import Float, best_target, clipped_scale, round_columns
+
+# How much holds 4-bit weights where they are, when fitted to true inputs and to synthetic ones.
+_HOLD: Final = 1.0
+_HOLD_HEDGED: Final = 0.3
 
 
 def refine(
@@ -107,21 +112,24 @@ class _Walk:
 
     def _round(self, node: Node, real: Node) -> None:
         """New weights, and the bias that belongs to them."""
+        w = grouped_weights(real, real.input(1).const)
         moments = self._moments(node, real)
         x_mean, q_mean = moments.means
         gram, cross = moments.covariances
         if self.hedged:
             gram, cross = moments.hedged_covariances(_channels(real))
-        stored, w = node.input(1), grouped_weights(real, real.input(1).const)
-        params = stored.quant
+        stored = node.input(1)
+        params, top = stored.quant, stored.dtype.limits[1]
         assert params is not None  # of an integer layer
-        spread = np.broadcast_to(params.scale.astype(np.float64), (w.shape[0] * w.shape[1],))
-        scale, top = spread.reshape(w.shape[:2]), stored.dtype.limits[1]
-        narrow = stored.dtype is DType.INT4
-        if narrow and params.axis is not None and node.name not in self.fixed:
-            scale = clipped_scale(w, gram, scale, top)
-            params = QuantParams.per_channel(scale.reshape(-1), params.axis)
-        rounded = round_columns(best_target(w, gram, cross) if narrow else w, gram, scale, top)
+        flat = np.broadcast_to(params.scale.astype(np.float64), (w.shape[0] * w.shape[1],))
+        scale = flat.reshape(w.shape[:2])
+        free = params.axis is not None and node.name not in self.fixed
+        if stored.dtype is not DType.INT4:
+            rounded = round_columns(w, gram, scale, top)
+        else:
+            rounded, scale = self._coarse(w, gram, cross, scale, top, free)
+            if params.axis is not None and free:
+                params = QuantParams.per_channel(scale.reshape(-1), params.axis)
         shift = row_products(rounded * scale[:, :, None], q_mean) - row_products(w, x_mean)
         own = real.optional(2)
         bias = (0.0 if own is None else own.const) - shift
@@ -130,6 +138,15 @@ class _Walk:
         twin.dtype = stored.dtype
         node.set_input(1, twin)
         set_bias(self._graph, node, bias, params)
+
+    def _coarse(
+        self, w: Float, gram: Float, cross: Float, scale: Float, top: int, free: bool
+    ) -> tuple[Float, Float]:
+        """Integers of few bits for `w`, and their scales, which change where they are `free` to."""
+        if free:
+            scale = clipped_scale(w, gram, scale, top)
+        target = best_target(w, gram, cross, _HOLD_HEDGED if self.hedged else _HOLD)
+        return round_columns(target, gram, scale, top), scale
 
     def _moments(self, node: Node, real: Node) -> Moments:
         """Of the layer's inputs; the real ones stand for the quantized ones with 8-bit weights."""

@@ -22,17 +22,18 @@ _SHRINKS: Final = np.linspace(1.0, 0.5, 26)
 _BLOCK: Final = 128  # columns whose corrections of the rest are gathered into one product
 
 
-def best_target(w: Float, gram: Float, cross: Float) -> Float:
+def best_target(w: Float, gram: Float, cross: Float, hold: float = _HOLD) -> Float:
     """Weights [groups, rows, n] that give the real outputs best from the quantized inputs.
 
     They are W E[x q'] E[q q']^-1, as in asymmetric calibration (Li et al. 2025, arXiv:2504.02692).
     `gram` has the second moments of the quantized inputs, `cross` those of the real with the
-    quantized ones, both [groups, n, n]. Where the inputs say little, `w` stays as it is.
+    quantized ones, both [groups, n, n]. Where the inputs say little, `w` stays as it is: `hold`
+    says how much is little, in units of their mean power.
     """
     n = gram.shape[-1]
-    hold = np.trace(gram, axis1=1, axis2=2)[:, None, None] / n * _HOLD * np.eye(n)
-    hold += np.finfo(np.float64).tiny ** 0.5 * np.eye(n)
-    return np.linalg.solve(gram + hold, np.swapaxes(w @ (cross + hold), 1, 2)).swapaxes(1, 2)
+    kept = np.trace(gram, axis1=1, axis2=2)[:, None, None] / n * hold * np.eye(n)
+    kept += np.finfo(np.float64).tiny ** 0.5 * np.eye(n)
+    return np.linalg.solve(gram + kept, np.swapaxes(w @ (cross + kept), 1, 2)).swapaxes(1, 2)
 
 
 def clipped_scale(w: Float, gram: Float, scale: Float, top: int) -> Float:
