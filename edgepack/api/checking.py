@@ -15,6 +15,7 @@ from edgepack.api.assess import (
     unsupported_on,
 )
 from edgepack.api.c_project import prepared_for_c, without_kernel
+from edgepack.api.command import command_line
 from edgepack.api.diagnosis import diagnosed
 from edgepack.api.lower import canonical, lower, scheme_of
 from edgepack.api.lowered import Lowered, io_of, tflite_file
@@ -69,6 +70,7 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
         layers=diagnosed(layer_infos(lowered.graph, {}, {}), lowered, profile),
         requirements=fit_requirements(verdict, findings),
         notes=(*notes_on(lowered, profile), *notes),
+        command=command_line("check", model, target, options),
     )
 
 

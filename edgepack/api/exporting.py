@@ -20,6 +20,7 @@ from edgepack.api.c_project import (
     write_project,
 )
 from edgepack.api.checking import fit_requirements, notes_of_c, notes_on, source_info
+from edgepack.api.command import command_line
 from edgepack.api.compress import compressed, legalized, steps_of
 from edgepack.api.diagnosis import diagnosed
 from edgepack.api.folder import refuse_strangers, replaced_folder
@@ -107,7 +108,11 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
         lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *notes))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
-    report = dataclasses.replace(report, compression=(*record, *stored))
+    report = dataclasses.replace(
+        report,
+        compression=(*record, *stored),
+        command=command_line("export", model, target, options, out),
+    )
     if project:
         asked = {key: info for key, info in report.files.items() if key in formats}
         infos = {**dict.fromkeys(report.files), **asked, "c": project_info(project)}

@@ -72,13 +72,33 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts in bins of equal width from `low` to `high`: of float numbers, and of quantized ones.
+
+    `float_` is `float` in JSON. Both are of the same sample.
+    """
+
+    low: float
+    high: float
+    float_: tuple[int, ...]
+    quantized: tuple[int, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Histogram:
+        """The record from its JSON."""
+        return cls(data["low"], data["high"], tuple(data["float"]), tuple(data["quantized"]))
+
+
+@dataclass(frozen=True, slots=True)
 class LayerInfo:
     """One node as exported; `sqnr_db` compares its output with the float model's.
 
     Of that output: `range` (lowest, highest), `saturation`, the share (0 to 1) that is clipped, and
     `dead_channels`, how many never change. `scheme` is what the node computes in and `reason` why;
     `remedy` is what would help the worst layers. `alone_db`, measured for mixed precision only, is
-    the SQNR of the model's output with nothing but this node quantized.
+    the SQNR of the model's output with nothing but this node quantized. `shape` and `dtype` are
+    those of its output, `inputs` names the nodes that it reads from, or the model's inputs.
+    `histogram` is there for the layers of the lowest SQNR.
     """
 
     node: str
@@ -94,12 +114,22 @@ class LayerInfo:
     reason: str | None = None
     remedy: str | None = None
     alone_db: float | None = None
+    shape: tuple[int, ...] = ()
+    dtype: str | None = None
+    inputs: tuple[str, ...] = ()
+    histogram: Histogram | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LayerInfo:
         """The record from its JSON."""
-        span = data.get("range")
-        return cls(**{**data, "range": None if span is None else (span[0], span[1])})
+        span, counts = data.get("range"), data.get("histogram")
+        parts = {
+            "range": None if span is None else (span[0], span[1]),
+            "histogram": None if counts is None else Histogram.from_dict(counts),
+            "shape": tuple(data.get("shape", ())),
+            "inputs": tuple(data.get("inputs", ())),
+        }
+        return cls(**{**data, **parts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +202,7 @@ class Report:
     """Everything edgepack found out about one model on one target.
 
     `memory` is `plan.fit.Fit.as_dict()`: arena, flash, budgets, banks and the timeline, in bytes.
+    `command` is the shell's line that does it again.
     """
 
     edgepack: str
@@ -194,6 +225,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    command: str | None = None
 
     @property
     def ok(self) -> bool:

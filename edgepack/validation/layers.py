@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.ir import Array, DType, Graph, Node, QuantParams, Value, node_macs
-from edgepack.report import LayerInfo
+from edgepack.report import Histogram, LayerInfo
 from edgepack.run.observe import Observer
 from edgepack.validation.compare import Noise, share
+from edgepack.validation.histograms import histogram_of
 
+HISTOGRAMS: Final = 6  # values that get one: those of the lowest SQNR
 _FEWEST: Final = 4  # elements of a channel, below which being equal means nothing
 _Channels = npt.NDArray[np.float32]
 
@@ -30,6 +32,7 @@ class ValueFacts:
     clipped: int = 0
     low: _Channels | None = None  # of each channel, the last dimension
     high: _Channels | None = None
+    histogram: Histogram | None = None  # of one sample, for the worst values only
 
     def add(self, real: Array, stored: Array) -> None:
         """Take in one sample: real numbers, and what the quantized graph has in their place."""
@@ -87,8 +90,11 @@ def layer_facts(
     """What samples show of every real value that both graphs have, by name.
 
     `samples` gives the inputs of the float graph and those of the quantized one, side by side.
+    Histograms are those of the last sample.
     """
     facts: dict[str, ValueFacts] = {}
+    truth: dict[str, Array] = {}
+    found: dict[str, Array] = {}
     stored = {v.name: v for v in quantized.values()}
     one, two = Observer(real, threads=threads), Observer(quantized, threads=threads)
     for inputs_real, inputs_quantized in samples:
@@ -98,7 +104,16 @@ def layer_facts(
                 value = stored[name]
                 about = facts.setdefault(name, ValueFacts(value.quant, value.dtype))
                 about.add(truth[name], found[name])
+    for name in _worst_computed(real, facts):
+        facts[name].histogram = histogram_of(truth[name], found[name], facts[name].quant)
     return facts
+
+
+def _worst_computed(graph: Graph, facts: Mapping[str, ValueFacts]) -> list[str]:
+    """Names of the nodes' outputs with the lowest SQNR."""
+    computed = {value.name for node in graph.nodes for value in node.outputs}
+    known = [(f.sqnr_db, name) for name, f in facts.items() if name in computed]
+    return [name for _, name in sorted((db, n) for db, n in known if db is not None)][:HISTOGRAMS]
 
 
 def layer_infos(
@@ -121,7 +136,18 @@ def _layer(node: Node, facts: ValueFacts | None, methods: Mapping[str, str]) -> 
         saturation=None if facts is None else facts.saturation,
         dead_channels=None if facts is None else facts.dead_channels,
         scheme=node_scheme(node),
+        shape=node.output.shape,
+        dtype=str(node.output.dtype),
+        inputs=_sources(node),
+        histogram=None if facts is None else facts.histogram,
     )
+
+
+def _sources(node: Node) -> tuple[str, ...]:
+    """Names of the nodes, or of the model's inputs, that a node reads from."""
+    read = (value for value in node.present_inputs if not value.is_const)
+    names = (v.name if v.producer is None else v.producer.name for v in read)
+    return tuple(dict.fromkeys(names))
 
 
 def node_scheme(node: Node) -> str | None:
