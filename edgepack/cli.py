@@ -52,7 +52,8 @@ AsJson = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print only errors")]
 Quantize = Annotated[
-    str, typer.Option(help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4 or fp16")
+    str,
+    typer.Option(help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4, fp16 or bf16"),
 ]
 Optimize = Annotated[
     str, typer.Option(help="what C kernels and their memory are chosen for: speed, ram, flash")

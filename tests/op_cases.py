@@ -680,6 +680,12 @@ _STORAGE = {
     "dequantize/float16_weights": Case(
         "x: float32[2, 6] = input()\nh: float16[4, 6] = random()\nw = Dequantize(h)\n"
         "y = FullyConnected(x, w)\noutput(y)", rtol=1e-4, atol=1e-4, why=SUMS),
+    "dequantize/bfloat16_weights": Case(
+        "x: float32[2, 6] = input()\nh: bfloat16[4, 6] = random()\nw = Dequantize(h)\n"
+        "y = FullyConnected(x, w)\noutput(y)", rtol=1e-4, atol=1e-4, why=SUMS),
+    "dequantize/bfloat16_convolution": Case(
+        "x: float32[1, 5, 5, 3] = input()\nh: bfloat16[4, 3, 3, 3] = random()\n"
+        "w = Dequantize(h)\ny = Conv2d(x, w)\noutput(y)", rtol=1e-4, atol=1e-4, why=SUMS),
     "dequantize/float16_bias": Case(
         "x: float32[2, 6] = input()\nh: float16[4, 6] = random()\nw = Dequantize(h)\n"
         "c: float16[4] = random()\nb = Dequantize(c)\ny = FullyConnected(x, w, b)\noutput(y)",

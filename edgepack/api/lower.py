@@ -8,7 +8,7 @@ from functools import partial
 from edgepack.api.integer import quantized
 from edgepack.api.lowered import Lowered, calibration_samples, io_of
 from edgepack.api.options import ExportOptions
-from edgepack.api.schemes import KERNELS, refuse_scheme, takes_weights
+from edgepack.api.schemes import HALVES, KERNELS, refuse_scheme, takes_weights
 from edgepack.compress.packing import refusal_on, unpacked
 from edgepack.data import Samples
 from edgepack.devices import Runtime, Target
@@ -84,8 +84,8 @@ def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) ->
 def _narrow(graph: Graph, takes: TakesWeights, scheme: str, options: ExportOptions) -> None:
     """Carry out a scheme that leaves activations real, in place."""
     widen_weights(graph, takes)
-    if scheme == "fp16":
-        halve_weights(graph)
+    if scheme in HALVES:
+        halve_weights(graph, HALVES[scheme])
     elif scheme in _DYNAMIC:
         quantize_dynamic(graph, _DYNAMIC[scheme], per_channel=not options.per_tensor, takes=takes)
 

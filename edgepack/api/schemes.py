@@ -16,8 +16,11 @@ from edgepack.writers.tflite.names import builtins_of
 # The dtype, as profiles name it, of a weighted kernel in each scheme.
 KERNELS: Final = {
     "int8": "int8", "int16x8": "int16x8", "w4a8": "w4a8", "mixed": "int8", "dynamic": "hybrid",
-    "dynamic4": "hybrid4", "fp16": "float16", "none": "float32",
+    "dynamic4": "hybrid4", "fp16": "float16", "bf16": "bfloat16", "none": "float32",
 }  # fmt: skip
+# Schemes of 16-bit floats: constants, which an operator of their own widens.
+HALVES: Final = {"fp16": DType.FLOAT16, "bf16": DType.BFLOAT16}
+_WIDENING: Final = {"fp16": "DEQUANTIZE", "bf16": "CAST"}
 _TYPES: Final = {DType.INT8: "int8", DType.INT16: "int16x8"}
 
 
@@ -61,8 +64,8 @@ def refuse_scheme(scheme: str, target: Target, graph: Graph) -> None:
         return
     dtype = KERNELS[scheme]
     kinds = {name: node for node in reversed(layers) for name in builtins_of(node)}
-    if scheme == "fp16":
-        kinds = {"DEQUANTIZE": layers[0]}
+    if scheme in HALVES:
+        kinds = {_WIDENING[scheme]: layers[0]}
     raise Unsupported(
         f"--quantize {scheme} is not for {target.name}: {target.runtime.name} lacks the kernels",
         [Finding(node.name, name, dtype, "no such kernel") for name, node in kinds.items()],
@@ -76,8 +79,8 @@ def _suits(scheme: str, target: Target, layers: Iterable[Node]) -> bool:
         return any(answer(node, precision) for node in layers)
     if scheme == "none":
         return any(target.supports(name, "float32") for n in layers for name in builtins_of(n))
-    if scheme == "fp16":  # constants, widened by an operator of their own
-        return target.supports("DEQUANTIZE", "float16")
+    if scheme in HALVES:
+        return target.supports(_WIDENING[scheme], str(HALVES[scheme]))
     weights = DType.INT4 if scheme == "dynamic4" else DType.INT8
     return any(takes_weights(target, node, weights) for node in layers)
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from edgepack.ir import Node
+from edgepack.ir import DType, Node
 from edgepack.kernels.activation import LIMITS
 from edgepack.kernels.pooling import bilinear_weights, nearest_indices, window_count
 from edgepack.registry import Registry
@@ -350,5 +350,7 @@ def gather(torch: Torch, node: Node, x: Tensor, indices: Tensor) -> Tensor:
 
 @differentiable("Cast", "Dequantize")
 def cast(torch: Torch, node: Node, x: Tensor) -> Tensor:
-    """Another dtype; of Dequantize only float16 constants that widen."""
+    """Another dtype; of Dequantize only float16 and bfloat16 constants that widen."""
+    if node.input(0).dtype is DType.BFLOAT16:
+        x = x.to(torch.int32).bitwise_left_shift(16).view(torch.float32)
     return x.to(getattr(torch, str(node.output.dtype)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ class DType(StrEnum):
     FLOAT64 = "float64"
     FLOAT32 = "float32"
     FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
     INT64 = "int64"
     INT32 = "int32"
     INT16 = "int16"
@@ -35,13 +36,17 @@ class DType(StrEnum):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The numpy type that holds it: int4 lives unpacked in int8 arrays, one value each."""
-        return np.dtype("int8" if self is DType.INT4 else self.value)
+        """The numpy type that holds it.
+
+        int4 lives unpacked in int8 arrays, one value each; bfloat16, the upper half of a float32,
+        as its bits in uint16 arrays.
+        """
+        return np.dtype(_HELD_AS.get(self.value, self.value))
 
     @property
     def is_float(self) -> bool:
         """Whether values are real numbers."""
-        return self.value.startswith("float")
+        return "float" in self.value
 
     @property
     def is_integer(self) -> bool:
@@ -59,4 +64,34 @@ class DType(StrEnum):
     @staticmethod
     def of(array: Array) -> DType:
         """The type of a numpy array. Raises ValueError for strings, objects and the like."""
+        if not DType.has(array):
+            raise ValueError(f"no type of the IR holds {array.dtype.name} arrays")
         return DType(array.dtype.name)
+
+    @staticmethod
+    def has(array: Array) -> bool:
+        """Whether there is a type whose elements lie in numpy arrays like this one."""
+        return array.dtype.name in {str(DType(name)) for name in DType if name not in _HELD_AS}
+
+
+_HELD_AS: Final = {"int4": "int8", "bfloat16": "uint16"}
+
+
+def bfloat16_bits(real: Array) -> Array:
+    """The nearest bfloat16 numbers (ties to even) of finite float32 ones, as uint16; any shape.
+
+    What would become infinite gets the largest there is.
+    """
+    bits = np.ascontiguousarray(real, np.float32).view(np.uint32).reshape(real.shape)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16
+    infinite = (rounded & 0x7FFF) == _INFINITE
+    return np.where(infinite, rounded - 1, rounded).astype(np.uint16)
+
+
+def bfloat16_real(bits: Array) -> Array:
+    """The float32 numbers of bfloat16 ones; any shape."""
+    wide = np.ascontiguousarray(bits).astype(np.uint32) << 16
+    return wide.view(np.float32).reshape(bits.shape)
+
+
+_INFINITE: Final = 0x7F80

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepack.ir.dtypes import Array, DType
+from edgepack.ir.dtypes import Array, DType, bfloat16_bits
 from edgepack.ir.graph import Graph
 from edgepack.ir.quant import QuantParams
 from edgepack.ir.value import Node, Value
@@ -129,7 +129,7 @@ class _Parser:
         else:
             rng = np.random.default_rng(zlib.crc32(name.encode()))
             real = rng.standard_normal(shape or tuple(arguments))
-            data = _whole(real, dtype) if dtype and dtype.is_integer else real.astype(kind)
+            data = _drawn(real, dtype or DType.FLOAT32)
         value = self.graph.constant(data, name)
         value.dtype = dtype or value.dtype
         return value
@@ -143,8 +143,12 @@ class _Parser:
         return values
 
 
-def _whole(real: Array, dtype: DType) -> Array:
-    """Normal numbers as whole ones of deviation 30, or half the largest where that is less."""
+def _drawn(real: Array, dtype: DType) -> Array:
+    """Normal numbers; as whole ones of deviation 30, or half the largest where that is less."""
+    if dtype is DType.BFLOAT16:
+        return bfloat16_bits(real)
+    if not dtype.is_integer:
+        return real.astype(dtype.numpy)
     top = min(127, dtype.limits[1])
     return (real * min(30, top / 2)).clip(-top, top).astype(dtype.numpy)
 

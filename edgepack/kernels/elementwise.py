@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from edgepack.ir import Array, Node
+from edgepack.ir import Array, DType, Node
+from edgepack.ir.dtypes import bfloat16_real
 from edgepack.kernels.activation import activate
 from edgepack.kernels.registry import REAL, real
 
@@ -98,6 +99,8 @@ def bitcast(node: Node, x: Array) -> Array:
 def cast(node: Node, x: Array) -> Array:
     """Another dtype: toward zero to whole numbers, "not zero" to bool.
 
-    Dequantize comes here only for float16 constants, which widen to float32.
+    Dequantize comes here only for float16 and bfloat16 constants, which widen to float32.
     """
+    if node.input(0).dtype is DType.BFLOAT16:
+        return bfloat16_real(x)
     return x.astype(node.output.dtype.numpy)

@@ -1,7 +1,7 @@
-"""Schemes whose activations stay real: dynamic-range integer weights, and float16 weights.
+"""Schemes whose activations stay real: dynamic-range integer weights, and weights of 16-bit floats.
 
 Both change only constants: the weight of a convolution, dense layer or matrix product becomes an
-integer constant with parameters, or a float16 constant behind a Dequantize node.
+integer constant with parameters, or a float16 or bfloat16 constant behind a Dequantize node.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from edgepack.ir import DType, Graph, Node, Value, row
+from edgepack.ir import Array, DType, Graph, Node, Value, row
+from edgepack.ir.dtypes import bfloat16_bits
 from edgepack.quantize.weights import quantize_weights, weight_params
 
 _SMALLEST: Final = 1024  # elements: below that, eight bits save less than the records they need
@@ -90,14 +91,19 @@ def _shrinks(weight: Value, dtype: DType) -> bool:
     return weight.is_const and real and weight.size >= _SMALLEST and weight.dtype.bits > dtype.bits
 
 
-def halve_weights(graph: Graph) -> int:
-    """Store large real constants as float16 behind a Dequantize node, in place; return how many."""
+def halve_weights(graph: Graph, dtype: DType = DType.FLOAT16) -> int:
+    """Store large real constants in 16 bits behind a Dequantize node, in place; return how many.
+
+    `dtype` is float16 (11 bits of precision, up to 65,504) or bfloat16 (8 bits, float32's range).
+    What is too large becomes the largest there is.
+    """
     halved = 0
     for value in graph.constants():
         if not _is_large_real(value):
             continue
-        small = graph.constant(_to_half(value), f"{value.name}_fp16")
-        real = Value(graph.fresh(f"{value.name}_fp32"), value.shape, DType.FLOAT32)
+        small = graph.constant(_to_half(value, dtype), f"{value.name}_{dtype}")
+        small.dtype = dtype
+        real = Value(graph.fresh(f"{value.name}_float32"), value.shape, DType.FLOAT32)
         graph.replace(value, real)
         graph.add_node(Node("Dequantize", [small], [real], {"to": "float32"}))
         halved += 1
@@ -105,7 +111,9 @@ def halve_weights(graph: Graph) -> int:
     return halved
 
 
-def _to_half(value: Value) -> np.ndarray[tuple[int, ...], np.dtype[np.float16]]:
+def _to_half(value: Value, dtype: DType) -> Array:
+    if dtype is DType.BFLOAT16:
+        return bfloat16_bits(value.const)
     largest = float(np.finfo(np.float16).max)
     return np.clip(value.const, -largest, largest).astype(np.float16)
 

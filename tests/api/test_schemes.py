@@ -50,6 +50,7 @@ MAKES = {
     (PI, "dynamic"): ("int8", "float"),
     (PI, "dynamic4"): ("int4", "float"),
     (PI, "fp16"): ("float32", "float"),  # widened from float16 by a Dequantize
+    (PI, "bf16"): ("float32", "float"),  # by a Cast
     (JETSON, "w4a8"): ("int4", "float"),
     (JETSON, "dynamic4"): ("int4", "float"),
 }
@@ -58,6 +59,7 @@ REFUSED = {
     (MICRO, "dynamic"): INTEGERS,
     (MICRO, "dynamic4"): INTEGERS,
     (MICRO, "fp16"): INTEGERS,
+    (MICRO, "bf16"): INTEGERS,
     (NPU, "dynamic"): INTEGERS,
     (EDGE, "int16x8"): "choose --quantize int8",
     (EDGE, "w4a8"): "choose --quantize int8",

@@ -25,6 +25,7 @@ EXPORTS: dict[str, dict[str, Any]] = {
     "int8 with float io": {"target": "raspberry-pi-4", "quantize": "int8", "io": "float"},
     "float": {"target": "raspberry-pi-4", "quantize": "none"},
     "fp16": {"target": "raspberry-pi-4", "quantize": "fp16"},
+    "bf16": {"target": "raspberry-pi-4", "quantize": "bf16"},
     "dynamic": {"target": "raspberry-pi-4", "quantize": "dynamic"},
     "int8 NCHW": {"target": "nucleo-l4r5zi", "input_layout": "nchw"},
 }

@@ -68,6 +68,7 @@ VERSIONS = {
     "transpose of rank 6": ("x: float32[1, 2, 1, 2, 2, 1] = input(); "
                             "y = Transpose(x, perm=(5, 4, 3, 2, 1, 0))", ("TRANSPOSE", 6)),
     "dequantize float16": ("h: float16[2, 4] = random(); y = Dequantize(h)", ("DEQUANTIZE", 3)),
+    "dequantize bfloat16": ("h: bfloat16[2, 4] = random(); y = Dequantize(h)", ("CAST", 7)),
     "dequantize per channel": ("h: int8[2, 4] @ q([0.1, 0.2], axis=0) = random(); "
                                "y = Dequantize(h)", ("DEQUANTIZE", 5)),
     "quantize int16": ("x: float32[4] = input(); y: q(0.5, 0) = Quantize(x, to='int16')",
@@ -107,7 +108,10 @@ def test_version(name: str) -> None:
     assert operators(write_tflite(graph))[-1] == expected
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in ILLEGAL])
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if name not in ILLEGAL and "bfloat16" not in name]
+)
 def test_a_runtime_of_2023_knows_the_version(name: str) -> None:
+    """All but bfloat16, a type that came later."""
     for builtin, version in operators(write_tflite(CASES[name].graph())):
         assert version <= REGISTERED_IN_2023.get(builtin, 1)

@@ -109,4 +109,4 @@ def evaluate(
     except Exception:  # noqa: BLE001 (its own code raises anything; the node is reported instead)
         return None
     arrays = [np.asarray(r) for r in results]
-    return arrays if all(a.dtype.name in set(DType) for a in arrays) else None
+    return arrays if all(map(DType.has, arrays)) else None

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgepack.errors import BadModel
 from edgepack.ir import Array, DType, QuantParams
+from edgepack.ir.dtypes import bfloat16_real
 from edgepack.schema import tflite as fmt
 
 # What reading at a wrong offset raises: flatbuffers itself, numpy's views, str.decode.
@@ -157,6 +158,8 @@ class _Parser:
         shape = _checked_shape(_ints(tensor, "Shape"), signature)
         raw = self._buffer(tensor.Buffer())
         data = None if raw is None or dtype is None else _array(raw, shape, dtype)
+        if dtype is DType.BFLOAT16:  # only stored so: it is computed with in float32
+            dtype, data = (None, None) if data is None else (DType.FLOAT32, bfloat16_real(data))
         quant, problem = _quantization(tensor, shape, dtype)
         if tensor.Sparsity() is not None:
             problem = "the tensor is stored sparse"

@@ -47,7 +47,8 @@ class OnnxBuilder:
         if value.data is None:
             return value.name
         if value not in self._written:
-            self._written[value] = self.initializer(value.data, value.name)
+            half = value.dtype if value.dtype is DType.BFLOAT16 else None
+            self._written[value] = self.initializer(value.data, value.name, half)
         return self._written[value]
 
     def real(self, value: Value, name: str = "") -> str:
@@ -102,7 +103,7 @@ class OnnxBuilder:
     def initializer(self, data: Array, name: str, dtype: DType | None = None) -> str:
         """The name of an initializer with this content, which is written once.
 
-        `dtype` is the array's own unless it is int4, which arrays of int8 hold.
+        `dtype` is the array's own unless it is int4 or bfloat16, held by int8 and uint16 arrays.
         """
         array, dtype = np.ascontiguousarray(data).reshape(data.shape), dtype or DType.of(data)
         key = (dtype, array.shape, array.tobytes())
@@ -112,8 +113,9 @@ class OnnxBuilder:
 
     def _new_initializer(self, array: Array, name: str, dtype: DType) -> str:
         name = self.fresh(name)
-        if dtype is DType.INT4:
-            kind, raw = self._onnx.TensorProto.INT4, _two_in_a_byte(array)
+        if dtype in (DType.INT4, DType.BFLOAT16):
+            kind = getattr(self._onnx.TensorProto, dtype.name)
+            raw = _two_in_a_byte(array) if dtype is DType.INT4 else array.tobytes()
             tensor = self._onnx.helper.make_tensor(name, kind, array.shape, raw, raw=True)
         else:
             tensor = self._onnx.numpy_helper.from_array(array, name)

@@ -14,7 +14,7 @@ def quantize(node: Node, out: OnnxBuilder) -> None:
 
 @lowers("Dequantize")
 def dequantize(node: Node, out: OnnxBuilder) -> None:
-    """DequantizeLinear; float16 constants are widened by a Cast."""
+    """DequantizeLinear; float16 and bfloat16 constants are widened by a Cast."""
     x, y = node.input(0), node.output
     if x.quant is None:
         out.cast(out.raw(x), y.dtype, y.name)

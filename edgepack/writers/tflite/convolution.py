@@ -2,7 +2,7 @@
 
 Weights may be int8 constants with parameters while the activations are float32: that is TFLite's
 hybrid ("dynamic range") form of CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED, whose kernels
-quantize the activations on the fly. float16 weights are float16 constants behind a Dequantize node.
+quantize the activations on the fly. 16-bit weights are such constants behind a Dequantize node.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from edgepack.ir import Node
+from edgepack.ir import DType, Node
 from edgepack.schema import tflite as fmt
 from edgepack.writers.tflite.builder import TFLiteBuilder, lowers, require
 from edgepack.writers.tflite.convolution import activation
@@ -53,7 +53,6 @@ _PLAIN: Final[dict[str, tuple[str, str | None]]] = {
     "GreaterEqual": ("GREATER_EQUAL", "GreaterEqualOptions"),
     "Where": ("SELECT_V2", "SelectV2Options"),
     "Quantize": ("QUANTIZE", "QuantizeOptions"),
-    "Dequantize": ("DEQUANTIZE", "DequantizeOptions"),
 }
 _FUSED: Final = {
     "Add": ("ADD", "AddOptions"),
@@ -131,6 +130,15 @@ def lrn(node: Node, out: TFLiteBuilder) -> None:
 def bitcast(node: Node, out: TFLiteBuilder) -> None:
     """BITCAST. Legal form: both dtypes have the same size."""
     out.emit("BITCAST", node, options="BitcastOptions")
+
+
+@lowers("Dequantize")
+def dequantize(node: Node, out: TFLiteBuilder) -> None:
+    """DEQUANTIZE; bfloat16 constants are widened by CAST, as DEQUANTIZE does not take them."""
+    if node.input(0).dtype is DType.BFLOAT16:
+        cast(node, out)
+    else:
+        out.emit("DEQUANTIZE", node, options="DequantizeOptions")
 
 
 @lowers("Cast")

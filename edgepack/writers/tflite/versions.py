@@ -288,6 +288,8 @@ def _quantize(op: Signature) -> int:
 
 def _cast(op: Signature) -> int:
     both = {op.dtype(0), op.outputs[0].dtype}
+    if DType.BFLOAT16 in both:
+        return 7
     if op.dtype(0) is _INT4:
         return 6
     if both & {DType.FLOAT64, _HALF}:

@@ -39,7 +39,7 @@ def constant(ctx: Context, node: Call) -> Value:
     for name, value in node.attrs.items():
         if name in plain:
             return ctx.const(np.asarray(value, plain[name]))
-        if name == "value" and value.dtype.name in set(DType):
+        if name == "value" and DType.has(value):
             return ctx.const(value)
     raise Refused("a constant that is no dense tensor of numbers")
 
