@@ -30,6 +30,7 @@ from edgepack.api.lowered import Lowered, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
+from edgepack.compress.packing import same_numbers
 from edgepack.data import load_samples, spread
 from edgepack.devices import Target
 from edgepack.errors import BadInput, Finding, Unsupported
@@ -135,6 +136,8 @@ def with_stored(lowered: Lowered, written: Graph) -> Lowered:
     """`lowered` with weights changed as they are stored: ONNX files have the same integers."""
     if written is lowered.graph:
         return lowered
+    if same_numbers(lowered.graph, written):
+        return dataclasses.replace(lowered, graph=written)
     return dataclasses.replace(lowered, graph=written, portable=written.copy())
 
 

@@ -9,7 +9,7 @@ from edgepack.api.integer import quantized
 from edgepack.api.lowered import Lowered, calibration_samples, io_of
 from edgepack.api.options import ExportOptions
 from edgepack.api.schemes import HALVES, KERNELS, refuse_scheme, takes_weights
-from edgepack.compress.packing import refusal_on, unpacked
+from edgepack.compress.packing import stored_for
 from edgepack.data import Samples
 from edgepack.devices import Runtime, Target
 from edgepack.errors import BadInput
@@ -61,7 +61,7 @@ def lower(graph: Graph, target: Target, options: ExportOptions) -> Lowered:
 
 
 def _lower(graph: Graph, target: Target, options: ExportOptions, scheme: str) -> Lowered:
-    lowered = unpacked(graph) if refusal_on(target) else graph.copy()
+    lowered = stored_for(target, graph)
     if scheme in INTEGER_SCHEMES:
         kernels = KERNELS[scheme]
         spell_gelu_in_integers(lowered, lambda builtin: target.quantizes(builtin, kernels))

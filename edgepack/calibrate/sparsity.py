@@ -14,7 +14,7 @@ from edgepack.calibrate.standing_in import stand_in, true_weights
 from edgepack.calibrate.stepper import Stepper, affordable
 from edgepack.compress.coupling import Keep
 from edgepack.compress.frame import Context, Outcome, Refusal, technique
-from edgepack.compress.packing import refusal_on
+from edgepack.compress.packing import zeros_refusal_on
 from edgepack.compress.removal import Channels
 from edgepack.compress.sparse import Pattern, by_magnitude, by_reconstruction
 from edgepack.errors import BadInput
@@ -63,7 +63,7 @@ def sparsify(graph: Graph, settings: SparsitySettings, context: Context) -> Outc
     Raises BadInput for layers that there are not, or whose channels the pattern does not divide.
     """
     shares = _shares(graph, settings)
-    reason = refusal_on(context.target)
+    reason = zeros_refusal_on(context.target)
     if reason is not None:
         return Outcome(refused=(Refusal("", reason),))
     if not any(shares.values()):

@@ -11,8 +11,10 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from edgepack.compress.frame import Context, Outcome, Refusal, technique
+from edgepack.compress.sparse_storage import RUNTIME as UNZIPS_ZEROS
+from edgepack.compress.sparse_storage import store_sparse
 from edgepack.devices import Target
-from edgepack.ir import DType, Graph, Node, Packed, Value, row
+from edgepack.ir import DType, Graph, Node, Packed, Sparse, Value, row
 from edgepack.schema.decode import CODINGS, pack
 from edgepack.strict_toml import Table
 
@@ -63,12 +65,26 @@ def refusal_on(target: Target) -> str | None:
     )
 
 
-def unpacked(graph: Graph) -> Graph:
-    """A copy whose constants are stored as they are."""
-    plain = graph.copy()
+def zeros_refusal_on(target: Target) -> str | None:
+    """Why zeros among weights gain nothing on `target`; None where they do."""
+    return None if target.runtime.id == UNZIPS_ZEROS else refusal_on(target)
+
+
+def stored_for(target: Target, graph: Graph) -> Graph:
+    """A copy whose constants are stored as they are but in forms that `target` unpacks."""
+    forms = {RUNTIME: Packed, UNZIPS_ZEROS: Sparse}
+    taken, plain = forms.get(target.runtime.id), graph.copy()
     for value in plain.constants():
-        value.packed = None
+        if taken is None or not isinstance(value.packed, taken):
+            value.packed = None
     return plain
+
+
+def same_numbers(graph: Graph, stored: Graph) -> bool:
+    """Whether `stored`, made of a copy of `graph`, differs from it at most in how it is stored."""
+    before, after = ([v.data for v in each.constants()] for each in (graph, stored))
+    ops = ([node.op for node in each.nodes] for each in (graph, stored))
+    return next(ops) == next(ops) and list(map(id, before)) == list(map(id, after))
 
 
 def _smallest(weights: Value, codings: Sequence[str]) -> Packed | str:
@@ -97,5 +113,7 @@ def _read(table: Table) -> tuple[str, ...]:
 @technique("code", read=_read, stage="stored")
 def code(graph: Graph, codings: tuple[str, ...], context: Context) -> Outcome:
     """Store weights by tables, Huffman codes or without their zeros, whichever is smallest."""
+    if context.target.runtime.id == UNZIPS_ZEROS and "prune" in codings:
+        return store_sparse(graph)
     reason = refusal_on(context.target)
     return Outcome(refused=(Refusal("", reason),)) if reason else pack_weights(graph, codings)

@@ -4,7 +4,7 @@ from edgepack.ir.dtypes import Array, DType
 from edgepack.ir.graph import Graph, Source
 from edgepack.ir.ops import ACTIVATIONS, OPS, Op, QuantRule, node_macs, row
 from edgepack.ir.quant import QuantParams
-from edgepack.ir.value import Node, Packed, Value
+from edgepack.ir.value import Node, Packed, Sparse, Value
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,6 +18,7 @@ __all__ = [
     "QuantParams",
     "QuantRule",
     "Source",
+    "Sparse",
     "Value",
     "node_macs",
     "row",

@@ -34,13 +34,34 @@ class Packed:
         return int(self.encoded.size + self.ancillary.size)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sparse:
+    """A constant without most of its zeros, as `edgepack.schema.sparse` makes and reads it.
+
+    Elements are walked through in the `order` of the axes, the last of which is compressed: line
+    after line, `segments` [lines + 1] says which of `indices` [blocks] are its own. `values`
+    [blocks, block] are neighbours along the constant's last axis.
+    """
+
+    order: tuple[int, ...]
+    segments: Array
+    indices: Array
+    values: Array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all three in a file."""
+        return self.segments.nbytes + self.indices.nbytes + self.values.nbytes
+
+
 @dataclass(slots=True, eq=False)
 class Value:
     """A tensor that flows through the graph; compared by identity.
 
     `data` is its constant content, None when it is computed or fed. `producer` and `users` are kept
     by `Node`: do not write them. A node that reads the value twice stands once in `users`.
-    `packed` is the form in which a constant is stored for a runtime that unpacks it by itself.
+    `packed` is the form in which a constant is stored for a runtime that unpacks it by itself:
+    TensorFlow Lite Micro takes `Packed`, LiteRT `Sparse`.
     """
 
     name: str
@@ -50,7 +71,7 @@ class Value:
     data: Array | None = field(default=None, repr=False)
     producer: Node | None = field(default=None, repr=False)
     users: dict[Node, None] = field(default_factory=dict, repr=False)
-    packed: Packed | None = field(default=None, repr=False)
+    packed: Packed | Sparse | None = field(default=None, repr=False)
 
     @property
     def is_const(self) -> bool:

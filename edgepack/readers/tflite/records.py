@@ -16,6 +16,7 @@ import numpy as np
 from edgepack.errors import BadModel
 from edgepack.ir import Array, DType, QuantParams
 from edgepack.ir.dtypes import bfloat16_real
+from edgepack.schema import sparse
 from edgepack.schema import tflite as fmt
 
 # What reading at a wrong offset raises: flatbuffers itself, numpy's views, str.decode.
@@ -157,13 +158,15 @@ class _Parser:
         signature = _ints(tensor, "ShapeSignature")
         shape = _checked_shape(_ints(tensor, "Shape"), signature)
         raw = self._buffer(tensor.Buffer())
-        data = None if raw is None or dtype is None else _array(raw, shape, dtype)
+        sparsity = tensor.Sparsity()
+        data = None
+        if raw is not None and dtype is not None:
+            data = _array(raw, shape, dtype) if sparsity is None else _dense(
+                self.s.SparsityParametersT.InitFromObj(sparsity), raw, shape, dtype
+            )
         if dtype is DType.BFLOAT16:  # only stored so: it is computed with in float32
             dtype, data = (None, None) if data is None else (DType.FLOAT32, bfloat16_real(data))
         quant, problem = _quantization(tensor, shape, dtype)
-        if tensor.Sparsity() is not None:
-            problem = "the tensor is stored sparse"
-            data = None
         return Tensor(
             index, name, shape, signature if len(signature) == len(shape) else shape, dtype,
             type_name, quant, data, tensor.IsVariable(), problem,
@@ -238,6 +241,13 @@ def _array(raw: Array, shape: tuple[int, ...], dtype: DType) -> Array:
         nibbles = np.stack([raw & 0x0F, raw >> 4], axis=1).reshape(-1)[:count]
         return ((nibbles.astype(np.int8) ^ 8) - np.int8(8)).reshape(shape)
     return np.frombuffer(raw.data, dtype.numpy).reshape(shape)
+
+
+def _dense(record: Any, raw: Array, shape: tuple[int, ...], dtype: DType) -> Array:
+    """A constant that the file has without its zeros. Raises ValueError when it is damaged."""
+    if dtype is DType.INT4:
+        raise ValueError("int4 is stored sparse, which no runtime reads")
+    return sparse.densified(record, np.frombuffer(raw.data, dtype.numpy), shape)
 
 
 def _quantization(

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from edgepack.errors import InternalError
-from edgepack.ir import Array, DType, Graph, Node, Packed, QuantParams, Value
-from edgepack.schema import decode
+from edgepack.ir import Array, DType, Graph, Node, Packed, QuantParams, Sparse, Value
+from edgepack.schema import decode, sparse
 from edgepack.schema import tflite as fmt
 from edgepack.writers.registry import Lowerings
 from edgepack.writers.tflite.versions import Signature, version_of
@@ -23,7 +23,7 @@ _ENDS_BYTES: Final = 64  # of each end of a buffer that is looked at before comp
 class TFLiteBuilder:
     """One model being written: `emit` adds an operator, `finish` returns the file.
 
-    With `packed`, constants that have such a form are stored in it.
+    With `packed`, constants that have a form of their own are stored in it.
     """
 
     def __init__(self, graph: Graph, *, packed: bool = False) -> None:
@@ -37,6 +37,7 @@ class TFLiteBuilder:
         self._codes: dict[tuple[str, int, str], int] = {}
         self._operators: list[Any] = []
         self._parts: dict[int, Value] = {}
+        self._filled: dict[Value, Value] = {}
         for value in [*graph.inputs, *graph.outputs]:
             self.tensor(value)
 
@@ -62,7 +63,7 @@ class TFLiteBuilder:
         """
         read = _without_trailing_none(node.inputs if inputs is None else inputs)
         version = version_of(builtin, Signature(read, node.outputs, fields))
-        read = self._unpacked(read)
+        read = self._unpacked(tuple(self._densified(v) for v in read))
         operator = self._s.OperatorT()
         operator.opcodeIndex = self._code(builtin, version)
         operator.inputs = self._indices([*read, *[None] * (slots - len(read))])
@@ -104,17 +105,34 @@ class TFLiteBuilder:
         What it makes may be gone after the next operator (where the interpreter was given memory
         of its own for that), so each reader has one. Tensors that nobody asks for have no names.
         """
-        packed = list(dict.fromkeys(v for v in read if v is not None and v.packed is not None))
+        packed = list(dict.fromkeys(v for v in read if v and isinstance(v.packed, Packed)))
         if not packed or not self._packed:
             return read
         made = {v: Value(v.name, v.shape, v.dtype, v.quant) for v in packed}
-        parts = [self._part(data) for v in packed if v.packed for data in _both(v.packed)]
+        forms = [v.packed for v in packed if isinstance(v.packed, Packed)]
+        parts = [self._part(data) for form in forms for data in (form.encoded, form.ancillary)]
         operator = self._s.OperatorT()
         operator.opcodeIndex = self._code("CUSTOM", 1, decode.OPERATOR)
         operator.inputs = self._indices(parts)
         operator.outputs = self._indices(list(made.values()))
         self._operators.append(operator)
         return tuple(None if v is None else made.get(v, v) for v in read)
+
+    def _densified(self, read: Value | None) -> Value | None:
+        """`read`, or what an operator of its own makes of it where it is stored sparse.
+
+        What it makes stays while the interpreter lives, so that all readers share it.
+        """
+        if read is None or not self._packed or not isinstance(read.packed, Sparse):
+            return read
+        if read not in self._filled:
+            self._filled[read] = Value(read.name, read.shape, read.dtype, read.quant)
+            operator = self._s.OperatorT()
+            operator.opcodeIndex = self._code("DENSIFY", 1)
+            operator.inputs = self._indices([read])
+            operator.outputs = self._indices([self._filled[read]])
+            self._operators.append(operator)
+        return self._filled[read]
 
     def _part(self, data: Array) -> Value:
         """The one tensor that holds these bytes."""
@@ -193,8 +211,17 @@ class TFLiteBuilder:
         tensor.shape = np.array(value.shape, np.int32)
         tensor.hasRank = True
         tensor.type = fmt.tensor_type(value.dtype)
+        if self._packed and isinstance(value.packed, Sparse):
+            return self._sparse_tensor(tensor, value.packed, value)
         tensor.buffer = 0 if value.data is None else self._buffer(value.data, value.dtype)
         tensor.quantization = None if value.quant is None else self._quantization(value.quant)
+        return tensor
+
+    def _sparse_tensor(self, tensor: Any, form: Sparse, value: Value) -> Any:
+        """What only DENSIFY reads: without a name, and without the scales, which its output has."""
+        tensor.name = None
+        tensor.sparsity = sparse.record_of(form, value.shape)
+        tensor.buffer = self._buffer(form.values, value.dtype)
         return tensor
 
     def _quantization(self, quant: QuantParams) -> Any:
@@ -238,10 +265,6 @@ def _without_trailing_none(values: Sequence[Value | None]) -> tuple[Value | None
     """Optional inputs at the end are left out; only those in the middle are written as -1."""
     present = [i for i, value in enumerate(values) if value is not None]
     return tuple(values[: present[-1] + 1 if present else 0])
-
-
-def _both(packed: Packed) -> tuple[Array, Array]:
-    return packed.encoded, packed.ancillary
 
 
 def _ends(raw: Array) -> tuple[bytes, bytes]:
