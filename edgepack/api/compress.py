@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -17,7 +18,7 @@ from edgepack.api.lower import is_quantized
 from edgepack.api.lowered import calibration_samples, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.calibrate import clustering, factorizing  # noqa: F401 (importing registers)
-from edgepack.compress import packing  # noqa: F401 (importing registers)
+from edgepack.compress import packing, streaming  # noqa: F401 (importing registers)
 from edgepack.compress.frame import TECHNIQUES, Context, Outcome, Stage, Step
 from edgepack.data import load_samples
 from edgepack.devices import Target
@@ -56,6 +57,8 @@ def steps_of(options: ExportOptions) -> tuple[Step, ...]:
     names = {str(entry.get("technique")) for entry in steps}
     if "sparsify" in names and "code" not in names:  # without it zeros take what others take
         steps.append({"technique": "code"})
+    # the others look at whole windows
+    steps.sort(key=lambda entry: entry.get("technique") == "stream")
     return tuple(_step(dict(entry)) for entry in steps)
 
 
@@ -145,13 +148,21 @@ class Meter:
     def figures(self, graph: Graph) -> Figures:
         """Size and quality of a float graph, or of an integer one that is legalized."""
         opened, compute = self._open(graph), compute_of(graph)
-        sqnr = None if graph is self._original else sqnr_db(self._wanted, self._outputs(opened))
+        sqnr = None if graph is self._original else self._sqnr(opened)
         form = "integer" if is_quantized(graph) else "float32"
         legal, file = self._file(graph)
         return Figures(
             form, compute.params, compute.macs, len(file), _arena(self._target, legal, file), sqnr,
             self._accuracy(opened),
         )  # fmt: skip
+
+    def _sqnr(self, opened: OpenFile) -> float | None:
+        wanted = self._wanted
+        if opened.interface.stream is not None:
+            whole = self._open(self._original)
+            cut = whole.interface.as_streamed(opened.interface)
+            wanted = self._outputs(dataclasses.replace(whole, interface=cut))
+        return sqnr_db(wanted, self._outputs(opened))
 
     def _file(self, graph: Graph) -> tuple[Graph, bytes]:
         legal = graph if is_quantized(graph) else legalized(graph)

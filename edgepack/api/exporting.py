@@ -11,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import edgepack
-from edgepack.api.assess import compute_of, memory_of, unsupported_on
+from edgepack.api.assess import (
+    compute_of,
+    fit_requirements,
+    memory_of,
+    notes_on,
+    source_info,
+    unsupported_on,
+)
 from edgepack.api.c_project import (
     FOLDER,
     c_project,
+    judged_in_c,
     prepared_for_c,
     project_info,
     write_project,
 )
-from edgepack.api.checking import fit_requirements, notes_of_c, notes_on, source_info
 from edgepack.api.command import command_line
 from edgepack.api.compress import compressed, legalized, steps_of
 from edgepack.api.diagnosis import diagnosed
@@ -37,7 +44,7 @@ from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.onnx_exact import spell_exactly
-from edgepack.plan.device import bank_notes, fit, fit_in_c
+from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
@@ -100,13 +107,14 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     files = write_files(
         lowered, formats if formats != ("c",) else ("tflite",), exact=wanted.onnx_exact
     )
-    if prepared and formats[0] == "c":
-        verdict = fit_in_c(profile, prepared)
+    judged = judged_in_c(prepared, profile, wanted.prefix) if prepared else None
+    if judged and formats[0] == "c":
+        verdict = judged.verdict
     else:
         verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
-    if prepared:
-        notes = (*notes_of_c(prepared), *bank_notes(verdict, profile, wanted.prefix))
-        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *notes))
+    if judged:
+        verdict = verdict.beside(judged.verdict.flash)
+        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *judged.notes))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
     report = dataclasses.replace(
@@ -136,6 +144,9 @@ def with_stored(lowered: Lowered, written: Graph) -> Lowered:
     """`lowered` with weights changed as they are stored: ONNX files have the same integers."""
     if written is lowered.graph:
         return lowered
+    if written.source.stream is not None:
+        whole, portable = lowered.graph, written.copy()
+        return dataclasses.replace(lowered, graph=written, portable=portable, whole=whole)
     if same_numbers(lowered.graph, written):
         return dataclasses.replace(lowered, graph=written)
     return dataclasses.replace(lowered, graph=written, portable=written.copy())
@@ -247,10 +258,11 @@ def _judge(
 
 def _open_float(lowered: Lowered, options: ExportOptions) -> OpenFile | None:
     float_graph = lowered.original or lowered.real
-    if float_graph is None or (lowered.original is None and lowered.quantization.scheme == "none"):
+    changed = lowered.original or lowered.whole or lowered.quantization.scheme != "none"
+    if float_graph is None or not changed:
         return None  # there is none, or it is what is exported
     real = {"tflite": tflite_file(float_graph)}
-    interface = Interface.of(float_graph)
+    interface = Interface.of(float_graph).as_streamed(lowered.interface)
     return open_files(real, interface, micro=False, threads=options.threads)[0][0]
 
 
@@ -279,8 +291,9 @@ def _inputs(lowered: Lowered, options: ExportOptions, count: int) -> Iterator[Ma
         for sample, _ in zip(lowered.samples, range(count), strict=False):
             yield sample.inputs
         return
-    interface = lowered.interface
-    made_up = made_up_inputs(lowered.real or lowered.graph, options)
+    graph = lowered.real or lowered.whole or lowered.graph
+    interface = Interface.of(graph)
+    made_up = made_up_inputs(graph, options)
     for arrays, _ in zip(made_up, range(count), strict=False):
         yield {
             port.name: port.to_source(array)
@@ -292,12 +305,13 @@ def observed_facts(lowered: Lowered, options: ExportOptions) -> dict[str, ValueF
     """What a few samples show of every value of a graph that edgepack made integer."""
     if lowered.real is None or lowered.quantization.scheme not in INTEGER_SCHEMES:
         return {}
-    interface = lowered.interface
+    graph = lowered.whole or lowered.graph
+    interface = Interface.of(graph)
     pairs = (
         (interface.feed(sample, "graph"), interface.encoded(sample, "graph"))
         for sample in _inputs(lowered, options, _LAYER_SAMPLES)
     )
-    return layer_facts(lowered.real, lowered.graph, pairs, threads=options.threads)
+    return layer_facts(lowered.real, graph, pairs, threads=options.threads)
 
 
 def budget_requirements(

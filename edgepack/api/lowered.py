@@ -31,7 +31,8 @@ class Lowered:
     only.
     `onnx` is the layout of ONNX files: the source's, or the graph's as in TFLite files. `warnings`
     and `notes` are for the report. `original` is the float graph before compression, legalized;
-    None when nothing was compressed.
+    None when nothing was compressed. `whole` is `graph` before it was made a stream, None unless it
+    was.
     """
 
     real: Graph | None
@@ -47,6 +48,7 @@ class Lowered:
     output_sqnr_db: float | None = None
     noise: NoiseTable | None = None
     original: Graph | None = None
+    whole: Graph | None = None
 
     @property
     def interface(self) -> Interface:

@@ -25,6 +25,21 @@ class ChannelMoments:
     deviation: Array
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """How a graph goes through a longer input: a few new frames in each call.
+
+    `axis` of its first input is time, a whole input has `window` frames. The last `states` inputs
+    are the last outputs of the call before, and begin as zeros. `results` has the axis of time of
+    each other output, None where one has no time.
+    """
+
+    axis: int
+    window: int
+    states: int
+    results: tuple[int | None, ...]
+
+
 @dataclass(slots=True)
 class Source:
     """Where a graph came from: what report.json says, and the layouts its inputs were written in.
@@ -33,7 +48,7 @@ class Source:
     (NCHW to NHWC is (0, 2, 3, 1)); inputs that were not touched are absent. `output_perms[name]`
     likewise takes an output of the file to the output of the graph.
     `batch_moments[name]` is what BatchNorm said of a value (of a layer's output with a fused
-    activation: before that).
+    activation: before that). `stream` says how inputs are cut up, None where they come whole.
     """
 
     path: str = ""
@@ -42,6 +57,7 @@ class Source:
     input_perms: dict[str, Perm] = field(default_factory=dict)
     output_perms: dict[str, Perm] = field(default_factory=dict)
     batch_moments: dict[str, ChannelMoments] = field(default_factory=dict)
+    stream: Stream | None = None
 
     def divide_moments(self, name: str, divisor: Array) -> None:
         """Keep what BatchNorm said of a value right when its channels are divided, by [C]."""

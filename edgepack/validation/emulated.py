@@ -106,6 +106,12 @@ class _Ahead:
         """The samples, unchanged, each run before it is given. Raises EmulationFault."""
         waiting = iter(samples)
         while group := list(islice(waiting, self._at_once)):
+            if any(interface.is_window(sample) for sample, _ in group):
+                raise BadInput(
+                    "each call of a streaming model hangs on the one before, and the emulator runs "
+                    "several at once",
+                    hint="without --data it runs the calls in device/",
+                )
             fed = [interface.encoded(sample, "graph") for sample, _ in group]
             if self.first is None:
                 self.first = self._model.measure(fed[0])

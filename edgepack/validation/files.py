@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,24 @@ class OpenFile:
         return self.interface.side_of(self.key)
 
     def run(self, sample: Mapping[str, Array]) -> tuple[list[Array], list[Array]]:
-        """Inputs as the file takes them, for a sample in the source's layout; outputs as given."""
-        fed = self.interface.encoded(sample, self.side)
-        return fed, self.runtime.run(fed)
+        """Inputs as the file takes them, for a sample in the source's layout; outputs as given.
+
+        A window goes through a stream piece by piece: those of the last call.
+        """
+        fed: list[Array] = []
+        given: list[Array] = []
+        for piece in self._pieces(sample):
+            fed = self.interface.encoded(piece, self.side)
+            if given:
+                states = given[len(self.interface.results) :]
+                fed[len(fed) - len(states) :] = states
+            given = self.runtime.run(fed)
+        return fed, given
+
+    def _pieces(self, sample: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
+        """The sample, or what each call of a stream takes, with the past at its beginning."""
+        past = self.interface.start() if self.interface.is_window(sample) else {}
+        return ({**piece, **past} for piece in self.interface.pieces(sample))
 
     def real(self, outputs: Sequence[Array]) -> list[Array]:
         """Raw outputs as real numbers in the source's layout."""
@@ -52,7 +67,7 @@ class OpenFile:
 
     def latency(self, sample: Mapping[str, Array], runs: int) -> Latency:
         """Median wall time of at most `runs` warm inferences."""
-        inputs = self.interface.encoded(sample, self.side)
+        inputs = self.interface.encoded(next(self._pieces(sample)), self.side)
         for _ in range(_WARM_UP):
             self.runtime.run(inputs)
         times = []

@@ -8,14 +8,15 @@ the graph too, and either may take integers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from edgepack.data import InputSpec, Layout
 from edgepack.ir import Array, DType, Graph, QuantParams, Value
+from edgepack.ir.graph import Stream
 
 _MAX_IMAGE_CHANNELS = 4  # a rank-4 input with more is a feature map, not an image
 _SOURCE_LAYOUT: Mapping[tuple[int, ...], Layout] = {(0, 2, 3, 1): "nchw", (0, 3, 1, 2): "nhwc"}
@@ -104,11 +105,18 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """The inputs and outputs of a model, in order; `onnx` is the layout that ONNX files have."""
+    """The inputs and outputs of a model, in order; `onnx` is the layout that ONNX files have.
+
+    `stream` is there when samples are longer than the first input and go in piece by piece, the
+    past being carried from call to call. `newest` cuts outputs, in the source's layout, down to the
+    last frames, [(axis, frames) or None for each]: as many as a stream gives in its last call.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     onnx: Side = "source"
+    stream: Stream | None = None
+    newest: tuple[tuple[int, int] | None, ...] = ()
 
     @classmethod
     def of(cls, graph: Graph, onnx: Side = "source") -> Interface:
@@ -118,6 +126,7 @@ class Interface:
             tuple(_port(v, perms_in) for v in graph.inputs),
             tuple(_port(v, perms_out) for v in graph.outputs),
             onnx,
+            graph.source.stream,
         )
 
     def side_of(self, key: str) -> Side:
@@ -130,6 +139,7 @@ class Interface:
             "sides": {key: self.side_of(key) for key in ("tflite", "onnx")},
             "inputs": [asdict(port) for port in self.inputs],
             "outputs": [asdict(port) for port in self.outputs],
+            "stream": None if self.stream is None else asdict(self.stream),
         }
 
     @classmethod
@@ -139,10 +149,58 @@ class Interface:
             tuple(Port(**entry) for entry in data["inputs"]),
             tuple(Port(**entry) for entry in data["outputs"]),
             data["sides"]["onnx"],
+            None if data.get("stream") is None else Stream(**data["stream"]),
         )
 
+    @property
+    def results(self) -> tuple[Port, ...]:
+        """The outputs without those that go back in."""
+        return self.outputs[: len(self.outputs) - self._states]
+
+    @property
+    def _states(self) -> int:
+        return 0 if self.stream is None else self.stream.states
+
+    def _time_axis(self, port: Port, axis: int) -> int:
+        """A dimension of the graph in the source's layout."""
+        return axis if port.perm is None else port.perm[axis]
+
+    def as_streamed(self, other: Interface) -> Interface:
+        """The same with its outputs cut down to what `other`, if it is a stream, gives."""
+        if other.stream is None:
+            return self
+        axes = [
+            None if axis is None else self._time_axis(port, axis)
+            for port, axis in zip(other.results, other.stream.results, strict=True)
+        ]
+        newest = tuple(
+            None if axis is None else (axis, port.shape[axis])
+            for port, axis in zip(other.results, axes, strict=True)
+        )
+        return replace(self, newest=newest)
+
+    def pieces(self, sample: Mapping[str, Array]) -> Iterator[Mapping[str, Array]]:
+        """The new frames of each call, where the sample is a whole window; else the sample."""
+        stream, port = self.stream, self.inputs[0]
+        if stream is None or not self.is_window(sample):
+            yield sample
+            return
+        axis, array = self._time_axis(port, stream.axis), sample[port.name]
+        for part in np.split(array, stream.window // port.shape[axis], axis):
+            yield {**sample, port.name: part}
+
+    def is_window(self, sample: Mapping[str, Array]) -> bool:
+        """Whether the sample goes through a stream: it is longer than one call takes."""
+        return self.stream is not None and sample[self.inputs[0].name].shape != self.inputs[0].shape
+
+    def start(self) -> dict[str, Array]:
+        """The past with which a stream begins: zeros, real ones, by name."""
+        states = self.inputs[len(self.inputs) - self._states :]
+        return {port.name: np.zeros(port.shape, port.dtype) for port in states}
+
     def specs(self, value_range: tuple[float, float] | None = None) -> list[InputSpec]:
-        """What samples for this model look like."""
+        """What samples for this model look like: whole windows for streams."""
+        ports = self.inputs[: len(self.inputs) - self._states]
         return [
             InputSpec(
                 port.name,
@@ -152,8 +210,16 @@ class Interface:
                 value_range=value_range if port.dtype == "float32" else None,
                 batched=bool(port.shape) and port.shape[0] == 1,
             )
-            for port in self.inputs
+            for port in map(self._whole, ports)
         ]
+
+    def _whole(self, port: Port) -> Port:
+        """The port, as long as a sample is."""
+        if self.stream is None:
+            return port
+        axis = self._time_axis(port, self.stream.axis)
+        shape = (*port.shape[:axis], self.stream.window, *port.shape[axis + 1 :])
+        return replace(port, shape=shape)
 
     def feed(self, sample: Mapping[str, Array], side: Side) -> list[Array]:
         """The sample's real arrays in the order of the inputs, in the layout of `side`."""
@@ -168,16 +234,25 @@ class Interface:
         return [port.encode(a) for port, a in zip(self.inputs, arrays, strict=True)]
 
     def decoded(self, outputs: Sequence[Array], side: Side) -> list[Array]:
-        """What a file of layout `side` gave, as real numbers in the source's layout."""
-        real = [port.decode(a) for port, a in zip(self.outputs, outputs, strict=True)]
-        if side == "source":
-            return real
-        return [port.to_source(a) for port, a in zip(self.outputs, real, strict=True)]
+        """What a file of layout `side` gave, as real numbers in the source's layout.
+
+        Of streams, without the past that goes back in.
+        """
+        ports = self.results
+        real = [port.decode(a) for port, a in zip(ports, outputs[: len(ports)], strict=True)]
+        if side == "graph":
+            real = [port.to_source(a) for port, a in zip(ports, real, strict=True)]
+        for index, cut in enumerate(self.newest):
+            if cut is not None:
+                real[index] = np.take(real[index], range(-cut[1], 0), cut[0])
+        return real
 
 
 def layout_notes(interface: Interface, keys: Sequence[str]) -> list[str]:
     """One sentence per image input: the layout that each file takes it in."""
-    notes = []
+    notes: list[str] = []
+    if interface.stream is not None:
+        return notes  # frames are no images
     for port in interface.inputs:
         if port.layout is not None:
             taken = [f"{_described(port, interface.side_of(key))} in model.{key}" for key in keys]
