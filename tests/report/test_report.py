@@ -21,7 +21,8 @@ from edgepack.report import (
     Requirement,
     SourceInfo,
 )
-from edgepack.report.page import agreement_rows, render_page
+from edgepack.report.figures import agreement_rows
+from edgepack.report.page import render_page
 
 MEMORY = {
     "arena_bytes": 1000, "flash_bytes": 20000, "sram_budget_bytes": 5000,
@@ -94,8 +95,9 @@ def test_a_report_that_lacks_a_key_is_refused(key: str) -> None:
 @pytest.mark.parametrize("report", [FULL, BARE], ids=["full", "bare"])
 def test_the_page_stands_alone(report: Report) -> None:
     page = render_page(report)
-    assert "<script" not in page
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
+    assert not re.search(r"<(link|img|iframe)|@import|url\(|fetch\(|<script [^>]*src", page)
+    assert "default-src 'none'" in page
     assert page.lstrip().lower().startswith("<!doctype html>")
 
 
