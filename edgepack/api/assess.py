@@ -1,17 +1,19 @@
-"""What a target says to a graph: operators it lacks, and whether the rest fits."""
+"""What a target says to a graph: operators it lacks, whether the rest fits, what is noted on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgepack.api.schemes import KERNELS, checking_runtime
+from edgepack.api.lowered import Lowered
+from edgepack.api.schemes import KERNELS, runtimes_of
 from edgepack.devices import Target
 from edgepack.errors import Finding
 from edgepack.ir import DType, Graph, Node, Value, node_macs
 from edgepack.ir.ops import row
 from edgepack.plan.fit import Fit
-from edgepack.report import Compute
+from edgepack.quantize.options import INTEGER_SCHEMES
+from edgepack.report import Compute, Requirement, SourceInfo
 from edgepack.writers.tflite.names import builtins_of
 
 _LISTED = 3  # nodes that a note names
@@ -75,10 +77,10 @@ def _is_float(node: Node) -> bool:
 def why_float(target: Target, node: Node, scheme: str) -> str:
     """The reason, as the end of a sentence, why a node stays float32 under an integer scheme."""
     names, dtype = _kernels(node), KERNELS[scheme if scheme == "int16x8" else "int8"]
-    for runtime in (target.runtime, checking_runtime()):
+    for runtime in runtimes_of(target, node, dtype):
         lacking = [name for name in names if not runtime.quantizes(name, dtype)]
         if lacking:
-            return f"no {dtype} kernel for {', '.join(lacking)} in {runtime.name}"
+            return f"no {dtype} kernel for {', '.join(lacking)} in {getattr(runtime, 'runtime', runtime).name}"
     computed = " with computed weights" if row(node.op).quant.weight is not None else ""
     return f"edgepack does not quantize {', '.join(names)}{computed}"
 
@@ -95,6 +97,34 @@ def _some(names: Sequence[str]) -> str:
     if len(names) > _LISTED:
         return f"{', '.join(names[:_LISTED])} and {len(names) - _LISTED} more"
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def source_info(graph: Graph) -> SourceInfo:
+    """What the report says of the file that was read."""
+    source = graph.source
+    return SourceInfo(source.path, source.format, source.sha256 or None)
+
+
+def fit_requirements(verdict: Fit | None, findings: Sequence[Finding]) -> tuple[Requirement, ...]:
+    """What a device asks of a model: memory within its banks, kernels for every operator."""
+    missing = f"{len(findings)} without a kernel" if findings else "all have kernels"
+    operators = Requirement("operators", "known to the target's runtime", missing, not findings)
+    if verdict is None:
+        return (operators,)
+    problems = "; ".join(verdict.problems)
+    remedies = "; ".join(verdict.remedies)
+    found = problems + (f" (try: {remedies})" if remedies else "") if problems else "fits"
+    return (Requirement("memory", "within the target's banks", found, verdict.fits), operators)
+
+
+def notes_on(lowered: Lowered, target: Target) -> tuple[str, ...]:
+    """What was done to the order, what runs where, and what quantization left in float.
+
+    Nothing on float of schemes that leave all activations so.
+    """
+    scheme = lowered.quantization.scheme
+    left = float_notes(target, lowered.graph, scheme) if scheme in INTEGER_SCHEMES else ()
+    return (*lowered.notes, *accelerator_notes(target, lowered.graph), *left)
 
 
 def memory_of(verdict: Fit | None, target: Target) -> Mapping[str, Any]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import edgepack
 from edgepack.api.assess import (
-    accelerator_notes,
     compute_of,
-    float_notes,
+    fit_requirements,
     memory_of,
+    notes_on,
+    source_info,
     unsupported_on,
 )
-from edgepack.api.c_project import prepared_for_c, without_kernel
+from edgepack.api.c_project import judged_in_c, prepared_for_c
 from edgepack.api.command import command_line
 from edgepack.api.diagnosis import diagnosed
 from edgepack.api.lower import canonical, lower, scheme_of
@@ -23,14 +23,12 @@ from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
 from edgepack.devices import Target
-from edgepack.errors import BadInput, Finding, Unsupported
+from edgepack.errors import BadInput, Unsupported
 from edgepack.ir import Graph
-from edgepack.plan.c_memory import Prepared
-from edgepack.plan.device import bank_notes, fit, fit_in_c
+from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
-from edgepack.quantize.options import INTEGER_SCHEMES
-from edgepack.report import Quantization, Report, Requirement, SourceInfo
+from edgepack.report import Quantization, Report
 from edgepack.validation.layers import layer_infos
 
 
@@ -51,9 +49,8 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
     verdict: Fit | None
     if in_c:
         prepared = prepared_for_c(lowered.graph, wanted.optimize)
-        verdict = fit_in_c(profile, prepared)
-        notes = (*notes_of_c(prepared), *bank_notes(verdict, profile, wanted.prefix))
-        findings = without_kernel(prepared)
+        judged = judged_in_c(prepared, profile, wanted.prefix)
+        verdict, findings, notes = judged.verdict, judged.findings, judged.notes
     else:
         verdict, notes = _verdict(model, source, lowered, profile)
         findings = unsupported_on(profile, lowered.graph)
@@ -72,39 +69,6 @@ def check(model: Any, target: str | Path | Target, **options: Any) -> Report:
         notes=(*notes_on(lowered, profile), *notes),
         command=command_line("check", model, target, options),
     )
-
-
-def notes_of_c(prepared: Prepared) -> tuple[str, ...]:
-    """What was done to the graph for C."""
-    return () if prepared.note is None else (prepared.note,)
-
-
-def source_info(graph: Graph) -> SourceInfo:
-    """What the report says of the file that was read."""
-    source = graph.source
-    return SourceInfo(source.path, source.format, source.sha256 or None)
-
-
-def fit_requirements(verdict: Fit | None, findings: Sequence[Finding]) -> tuple[Requirement, ...]:
-    """What a device asks of a model: memory within its banks, kernels for every operator."""
-    missing = f"{len(findings)} without a kernel" if findings else "all have kernels"
-    operators = Requirement("operators", "known to the target's runtime", missing, not findings)
-    if verdict is None:
-        return (operators,)
-    problems = "; ".join(verdict.problems)
-    remedies = "; ".join(verdict.remedies)
-    found = problems + (f" (try: {remedies})" if remedies else "") if problems else "fits"
-    return (Requirement("memory", "within the target's banks", found, verdict.fits), operators)
-
-
-def notes_on(lowered: Lowered, target: Target) -> tuple[str, ...]:
-    """What was done to the order, what runs where, and what quantization left in float.
-
-    Nothing on float of schemes that leave all activations so.
-    """
-    scheme = lowered.quantization.scheme
-    left = float_notes(target, lowered.graph, scheme) if scheme in INTEGER_SCHEMES else ()
-    return (*lowered.notes, *accelerator_notes(target, lowered.graph), *left)
 
 
 def _as_exported(source: Graph, target: Target, options: ExportOptions) -> Lowered:

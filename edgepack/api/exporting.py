@@ -11,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import edgepack
-from edgepack.api.assess import compute_of, memory_of, unsupported_on
+from edgepack.api.assess import (
+    compute_of,
+    fit_requirements,
+    memory_of,
+    notes_on,
+    source_info,
+    unsupported_on,
+)
 from edgepack.api.c_project import (
     FOLDER,
     c_project,
+    judged_in_c,
     prepared_for_c,
     project_info,
     write_project,
 )
-from edgepack.api.checking import fit_requirements, notes_of_c, notes_on, source_info
 from edgepack.api.command import command_line
 from edgepack.api.compress import compressed, legalized, steps_of
 from edgepack.api.diagnosis import diagnosed
@@ -37,7 +44,7 @@ from edgepack.errors import BadInput, Finding, Unsupported
 from edgepack.ir import Array, Graph
 from edgepack.passes.legalize_onnx import legalize_onnx
 from edgepack.passes.onnx_exact import spell_exactly
-from edgepack.plan.device import bank_notes, fit, fit_in_c
+from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
@@ -100,13 +107,14 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     files = write_files(
         lowered, formats if formats != ("c",) else ("tflite",), exact=wanted.onnx_exact
     )
-    if prepared and formats[0] == "c":
-        verdict = fit_in_c(profile, prepared)
+    judged = judged_in_c(prepared, profile, wanted.prefix) if prepared else None
+    if judged and formats[0] == "c":
+        verdict = judged.verdict
     else:
         verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
-    if prepared:
-        notes = (*notes_of_c(prepared), *bank_notes(verdict, profile, wanted.prefix))
-        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *notes))
+    if judged:
+        verdict = verdict.beside(judged.verdict.flash)
+        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *judged.notes))
     judgement, kept = _judge(lowered, files, verdict, wanted)
     report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
     report = dataclasses.replace(

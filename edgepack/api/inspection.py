@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgepack.api.assess import compute_of
-from edgepack.api.checking import source_info
+from edgepack.api.assess import compute_of, source_info
 from edgepack.api.lower import canonical, is_quantized
 from edgepack.api.options import ExportOptions
 from edgepack.api.sensitivity import LayerSensitivity

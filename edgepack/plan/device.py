@@ -72,12 +72,15 @@ def fit(target: Target, graph: Graph, file: bytes) -> Fit:
     )
 
 
-def fit_in_c(target: Target, prepared: Prepared) -> Fit:
-    """The same for a C project, whichever runtime the target's profile names."""
+def fit_in_c(target: Target, prepared: Prepared, flash: FlashUse) -> Fit:
+    """The same for a C project, whichever runtime the target's profile names.
+
+    `flash` is `edgepack.plan.c_flash.c_flash` of what the project consists of.
+    """
     return check_fit(
         target,
         c_memory(prepared),
-        FlashUse(weight_bytes(prepared.graph), 0),
+        flash,
         float_activations=_computes_in_float(prepared.graph),
         fast_first=True,
     )

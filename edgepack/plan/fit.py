@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgepack.devices import Bank, Region, Target
@@ -53,8 +53,12 @@ class Fit:
     problems: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
 
+    def beside(self, c_flash: FlashUse) -> Fit:
+        """The same verdict, for a model that is also written in C, with that project's flash."""
+        return replace(self, flash=replace(self.flash, by_compiler=c_flash.by_compiler))
+
     def as_dict(self) -> dict[str, Any]:
-        """The object `memory` of report.json."""
+        """The object `memory` of report.json; `flash_by_compiler` is that of the C project."""
         return {
             "runtime": self.plan.runtime,
             "arena_bytes": self.plan.arena_bytes,
@@ -63,6 +67,8 @@ class Fit:
             "flash_weight_bytes": self.flash.weight_bytes,
             "flash_graph_bytes": self.flash.graph_bytes,
             "flash_code_bytes": self.flash.code_bytes,
+            "flash_compiler": self.flash.compiler,
+            "flash_by_compiler": dict(self.flash.by_compiler),
             "sram_budget_bytes": self.sram_budget_bytes,
             "flash_budget_bytes": self.flash_budget_bytes,
             "peak_node": self.plan.peak_node,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from edgepack.ir import Graph
 
 
 @dataclass(frozen=True, slots=True)
 class FlashUse:
-    """Bytes of flash; `code_bytes` is None where no figure for the runtime's code is known."""
+    """Bytes of flash; `code_bytes` is None where no figure for the runtime's code is known.
+
+    Of code that is compiled with the model, `compiler` says with what, and `by_compiler` has the
+    total for each compiler that there are figures for.
+    """
 
     weight_bytes: int
     graph_bytes: int
     code_bytes: int | None = None
+    compiler: str | None = None
+    by_compiler: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:

@@ -42,9 +42,13 @@ class Toolchain:
 
     def compile(self, source: Path, to: Path, processor: Processor, options: Sequence[str]) -> None:
         """Compile one C file. Raises BadInput with what the compiler says."""
-        own = _ZIG if self.kind == "zig" else ()
-        flags = (*self._processor_flags(processor), *_COMMON, *own, *options)
+        flags = (*self.flags(processor), *options)
         self._run((*flags, "-c", source.name, "-o", str(to)), source.parent, source.name)
+
+    def flags(self, processor: Processor) -> tuple[str, ...]:
+        """What every C file is compiled with."""
+        own = _ZIG if self.kind == "zig" else ()
+        return (*self._processor_flags(processor), *_COMMON, *own)
 
     def link(self, objects: Sequence[Path], script: Path, to: Path, processor: Processor) -> None:
         """Link a program by a linker script. Raises BadInput with what the linker says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from edgepack.ir import Array, Graph, Node, Value
@@ -46,16 +46,13 @@ def write_c(
     plan = plan or plan_c(graph)
     out = CBuilder(graph, plan, variant)
     out.lower()
-    declared, defined = kernel_files(out.kernels, variant)
     names = file_names(prefix)
-    guard = f"{prefix.upper()}_KERNELS_H"
     texts = {
         f"{prefix}.h": header_file(graph, plan.arena_bytes, prefix, state_bytes(out)),
         f"{prefix}.c": model_source(out, names),
         names["weights"] + ".h": weights_header(out, names),
         names["weights"] + ".c": weights_source(out, names),
-        names["kernels"] + ".h": _KERNELS_HEADER.format(guard=guard, text=declared),
-        names["kernels"] + ".c": f'#include "{names["kernels"]}.h"\n\n{defined}',
+        **kernel_texts(out.kernels, variant, names["kernels"], prefix),
     }
     note = _GENERATED.format(prefix=prefix)
     files = {name: with_prefix(note + text, prefix) for name, text in texts.items()}
@@ -72,6 +69,18 @@ def with_prefix(text: str, prefix: str) -> str:
     """`ep_` and `EP_` at the beginning of words replaced by the prefix."""
     text = re.sub(r"\bep_", f"{prefix}_", text)
     return re.sub(r"\bEP_", f"{prefix.upper()}_", text)
+
+
+def kernel_texts(
+    kernels: Iterable[str], variant: str, stem: str, prefix: str = "ep"
+) -> dict[str, str]:
+    """Header and source of these kernels, by their names."""
+    declared, defined = kernel_files(kernels, variant)
+    guard = f"{prefix.upper()}_KERNELS_H"
+    return {
+        f"{stem}.h": _KERNELS_HEADER.format(guard=guard, text=declared),
+        f"{stem}.c": f'#include "{stem}.h"\n\n{defined}',
+    }
 
 
 _KERNELS_HEADER: Final = """\
