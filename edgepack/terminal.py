@@ -17,7 +17,7 @@ from edgepack.api.sensitivity import LayerSensitivity
 from edgepack.devices import Target
 from edgepack.progress import shown_by
 from edgepack.report import Compression, LayerInfo, Report
-from edgepack.validation.files import LABELS
+from edgepack.report.figures import RUNTIMES
 
 _NAME_WIDTH = 40
 
@@ -106,12 +106,12 @@ def _file_rows(report: Report) -> list[tuple[str, ...]]:
     latency = {entry.where: entry for entry in report.latencies}
     for key in accuracy.exported:
         info = report.files.get("tflite" if key == "tflm" else key)
-        timed = latency.get(f"host, {LABELS[key]}")
+        timed = latency.get(f"host, {RUNTIMES[key]}")
         sqnr = accuracy.output_sqnr_db.get(key)
         rows.append(
             (
                 info.path if info else key,
-                LABELS[key],
+                RUNTIMES[key],
                 f"{info.bytes:,}" if info else "-",
                 _share(accuracy.exported[key]),
                 "-" if sqnr is None else f"{sqnr:.1f} dB",
@@ -151,6 +151,8 @@ def _emulated(console: Console, found: Mapping[str, Any]) -> None:
     table.add_row("instructions", f"{total:,}")
     table.add_row("RAM", f"arena {found['arena_bytes']:,} B, stack {found['stack_bytes']:,} B")
     flash = f"{found['flash_bytes']:,} B, of which weights {found['weight_bytes']:,} B"
+    if found.get("flash_predicted_bytes") is not None:
+        flash += f"; predicted {found['flash_predicted_bytes']:,} B"
     table.add_row("flash", flash)
     console.print(table)
     nodes = _table("node", "op", "instructions", "share")

@@ -9,7 +9,7 @@ from edgepack.report.model import Latency, Report
 
 RUNTIMES: Final = {
     "tflite": "LiteRT",
-    "tflm": "TensorFlow Lite Micro",
+    "tflm": "TFLite Micro",
     "onnx": "ONNX Runtime",
     "c": "C",
     "reference": "the reference kernels",

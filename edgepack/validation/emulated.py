@@ -16,11 +16,12 @@ from edgepack.ir import Array, DType
 from edgepack.readers.load import load_graph
 from edgepack.readers.options import ReadOptions
 from edgepack.report import Latency, Report, Requirement
+from edgepack.report.figures import RUNTIMES
 from edgepack.run.base import Runtime, TensorInfo
 from edgepack.run.emulator import DoesNotFit, EmulatedModel, Measured, Wanted
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.run.tflm import TflmRuntime
-from edgepack.validation.files import EMULATED, LABELS, MICRO, OpenFile
+from edgepack.validation.files import EMULATED, MICRO, OpenFile
 from edgepack.validation.interface import Interface, Port
 from edgepack.validation.measure import Sample
 
@@ -66,7 +67,7 @@ class Compared:
     @property
     def oracle(self) -> str:
         """For people."""
-        return LABELS.get(self.oracle_key, "the reference kernels")
+        return RUNTIMES[self.oracle_key]
 
     def agreement(self, key: str) -> dict[str, float | None]:
         """Figures for the report's `agreement`, under names that begin with `key`."""
@@ -233,6 +234,7 @@ class Emulation:
         if model is None or ahead is None or ahead.first is None or self._compared is None:
             return None
         first, sizes = ahead.first, model.firmware.sizes
+        predicted = self._report.memory.get("flash_by_compiler", {})  # not in older reports
         return {
             "core": model.chosen.processor.core.name,
             "toolchain": model.chosen.toolchain.name,
@@ -249,6 +251,7 @@ class Emulation:
             "stack_bytes": first.stack_bytes,
             "static_ram_bytes": sizes.static_bytes,
             "flash_bytes": sizes.flash_bytes,
+            "flash_predicted_bytes": predicted.get(model.chosen.toolchain.name),
             "weight_bytes": sizes.weight_bytes,
             "code_bytes": sizes.code_bytes,
             "data_bytes": sizes.data_bytes,

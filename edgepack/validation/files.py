@@ -11,6 +11,7 @@ import numpy as np
 from edgepack.errors import EdgepackError, MissingDependency
 from edgepack.ir import Array, DType
 from edgepack.report import Latency
+from edgepack.report.figures import RUNTIMES
 from edgepack.run.base import Runtime, TensorInfo
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.ort import OrtRuntime
@@ -23,9 +24,6 @@ _ENOUGH_SECONDS, _FEWEST_RUNS = 0.2, 5  # a slow model's median is steady after 
 NOT_RUN = "not run in"  # how notes on files that could not be run here begin
 MICRO = "tflm"  # the key of the TFLite file as TensorFlow Lite Micro runs it
 EMULATED = "c"  # the key of the C export, which only an emulator runs here
-LABELS = {
-    "tflite": "LiteRT", "onnx": "ONNX Runtime", "tflm": "TFLite Micro", EMULATED: "emulator",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class OpenFile:
             times.append(time.perf_counter() - start)
             if sum(times) > _ENOUGH_SECONDS and len(times) >= _FEWEST_RUNS:
                 break
-        where = f"host, {LABELS[self.key]}"
+        where = f"host, {RUNTIMES[self.key]}"
         return Latency(where, "measured", round(float(np.median(times)) * 1e3, 4), "ms", len(times))
 
 

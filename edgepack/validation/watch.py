@@ -9,7 +9,8 @@ import numpy as np
 
 from edgepack.ir import Array
 from edgepack.report import Accuracy
-from edgepack.validation.files import LABELS, OpenFile
+from edgepack.report.figures import RUNTIMES
+from edgepack.validation.files import OpenFile
 from edgepack.validation.interface import Port
 from edgepack.validation.measure import Outcome
 
@@ -70,7 +71,7 @@ def drop_warnings(accuracy: Accuracy) -> tuple[str, ...]:
     """One sentence for each file that is far less accurate than float."""
     real = accuracy.float_
     return tuple(
-        f"{ON_DATA}top-1 in {LABELS[key]} is {100 * (real - share):.1f} points below float"
+        f"{ON_DATA}top-1 in {RUNTIMES[key]} is {100 * (real - share):.1f} points below float"
         for key, share in accuracy.exported.items()
         if real is not None and share is not None and real - share > _LARGE_DROP
     )
@@ -83,7 +84,7 @@ def tie_warnings(files: Sequence[OpenFile], outcome: Outcome) -> tuple[str, ...]
             tied = outcome.files[file.key].tied / outcome.samples
             if tied > _MANY:
                 return (
-                    f"{ON_DATA}the two largest outputs in {LABELS[file.key]} are equal integers "
+                    f"{ON_DATA}the two largest outputs in {RUNTIMES[file.key]} are equal integers "
                     f"for {tied:.0%} of the samples: ties decide the class",
                 )
     return ()

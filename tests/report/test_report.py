@@ -115,9 +115,9 @@ def test_the_page_says_what_is_not_met() -> None:
 
 
 ROWS = {
-    "tflite_vs_tflm_max_lsb": (1.0, ("LiteRT vs TensorFlow Lite Micro", "steps", "1")),
+    "tflite_vs_tflm_max_lsb": (1.0, ("LiteRT vs TFLite Micro", "steps", "1")),
     "tflite_vs_onnx_within_1_lsb": (0.999, ("LiteRT vs ONNX Runtime", "one step", "99.90%")),
-    "tflm_vs_onnx_equal": (0.5, ("TensorFlow Lite Micro vs ONNX Runtime", "equal", "50.00%")),
+    "tflm_vs_onnx_equal": (0.5, ("TFLite Micro vs ONNX Runtime", "equal", "50.00%")),
     "tflite_vs_onnx_top1": (None, ("LiteRT vs ONNX Runtime", "same class", "not measured")),
     "tflite_vs_onnx_max_abs": (0.25, ("LiteRT vs ONNX Runtime", "difference", "0.25")),
 }
@@ -134,7 +134,7 @@ def test_agreement_in_words(key: str) -> None:
 def test_the_page_names_operators_and_runtimes() -> None:
     agreeing = dataclasses.replace(FULL, agreement={"tflite_vs_tflm_max_lsb": 1.0})
     page = render_page(agreeing)
-    assert "LiteRT vs TensorFlow Lite Micro" in page
+    assert "LiteRT vs TFLite Micro" in page
     assert "tflite_vs_tflm" not in page
     assert "fixed point" in page
     assert "CONV_2D" in page

@@ -60,6 +60,8 @@ def test_every_output_is_that_of_tensorflow_lite_micro(export: Path) -> None:
     assert found["instructions_least"] <= found["instructions"] <= found["instructions_most"]
     assert found["arena_used_bytes"] <= found["arena_bytes"] <= found["static_ram_bytes"]
     assert found["flash_bytes"] > found["weight_bytes"] > 0
+    by_compiler = report.memory["flash_by_compiler"]
+    assert found["flash_predicted_bytes"] == by_compiler.get(found["toolchain"])
     stored = json.loads((export / "report.json").read_text())
     assert stored["emulator"] == found
 
