@@ -18,7 +18,7 @@ from edgepack.api.lower import is_quantized
 from edgepack.api.lowered import calibration_samples, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.calibrate import clustering, factorizing  # noqa: F401 (importing registers)
-from edgepack.compress import packing, streaming  # noqa: F401 (importing registers)
+from edgepack.compress import packing, sharing, streaming  # noqa: F401 (importing registers)
 from edgepack.compress.frame import TECHNIQUES, Context, Outcome, Stage, Step
 from edgepack.data import load_samples
 from edgepack.devices import Target

@@ -32,7 +32,7 @@ class OnnxBuilder:
         self._graph = graph
         self.opset = max(opset or LOWEST_OPSET, lowest_opset(graph))
         self._nodes: list[Any] = []
-        self._initializers: dict[tuple[DType, tuple[int, ...], bytes], str] = {}
+        self._initializers: dict[tuple[DType, tuple[int, ...], bytes, QuantParams | None], str] = {}
         self._tensors: list[Any] = []
         self._written: dict[Value, str] = {}  # constants
         self._dequantized: dict[Value, str] = {}
@@ -93,20 +93,24 @@ class OnnxBuilder:
         dtype = like.dtype if like.dtype is DType.INT4 else DType.of(data)
         if dtype not in _LINEAR:
             return self.initializer(quant.dequantize(data), like.name)
-        stored = self.initializer(data, like.name, dtype)
+        stored = self.initializer(data, like.name, dtype, quant)
         return self.dequantize(stored, quant, dtype, self.fresh(f"{like.name}/real"))
 
     def constant(self, data: Any, dtype: DType = DType.INT64, name: str = "const") -> str:
         """An initializer that only the format needs (a shape, axes)."""
         return self.initializer(np.asarray(data, dtype.numpy), name)
 
-    def initializer(self, data: Array, name: str, dtype: DType | None = None) -> str:
+    def initializer(
+        self, data: Array, name: str, dtype: DType | None = None, quant: QuantParams | None = None
+    ) -> str:
         """The name of an initializer with this content, which is written once.
 
         `dtype` is the array's own unless it is int4 or bfloat16, held by int8 and uint16 arrays.
+        Equal integers of different parameters are written for each: ONNX Runtime changes weights
+        in place.
         """
         array, dtype = np.ascontiguousarray(data).reshape(data.shape), dtype or DType.of(data)
-        key = (dtype, array.shape, array.tobytes())
+        key = (dtype, array.shape, array.tobytes(), quant)
         if key not in self._initializers:
             self._initializers[key] = self._new_initializer(array, name, dtype)
         return self._initializers[key]
