@@ -57,7 +57,7 @@ class LearnedRounding:
 
     `w` are the real weights, `params` and `dtype` how they are stored. `start`, where given, has
     integers that were decided before: the search begins at them, and what each may become instead
-    is its neighbour on the side of the real weight.
+    is its neighbour on the side of the real weight. Weights that are zero stay zero.
     """
 
     def __init__(
@@ -78,7 +78,8 @@ class LearnedRounding:
         floor = np.floor(place) if start is None else start - (place < start)
         floor = np.clip(floor, -self.top, self.top - 1)
         self.scale = torch.tensor(scale)
-        self.floor = torch.tensor(floor.astype(np.float32))
+        self._free = torch.tensor((w != 0).astype(np.float32))
+        self.floor = torch.tensor(np.where(w == 0, 0, floor).astype(np.float32))
         share = place - floor if start is None else _HESITANT + (start > floor) * _DECIDED
         rest = np.clip((share - _LOW) / (_HIGH - _LOW), 1e-3, 1 - 1e-3)
         self.variable = torch.tensor(
@@ -87,7 +88,8 @@ class LearnedRounding:
 
     def share(self) -> Tensor:
         """How far up each weight is rounded, 0 to 1, in the weights' shape."""
-        return (self.torch.sigmoid(self.variable) * (_HIGH - _LOW) + _LOW).clamp(0, 1)
+        share = (self.torch.sigmoid(self.variable) * (_HIGH - _LOW) + _LOW).clamp(0, 1)
+        return share * self._free
 
     def weights(self) -> Tensor:
         """The real weights that stand for the present shares."""

@@ -66,9 +66,9 @@ class PruneSettings:
 def read_settings(table: Table) -> PruneSettings:
     """Settings from a recipe's step. Raises BadInput for values that are not possible."""
     layers = table.table("layers")
-    shares = {name: _share(layers, name, 1.0) for name in layers}
+    shares = {name: _share(layers, name) for name in layers}
     return PruneSettings(
-        _share(table, "ratio", 1.0) if "ratio" in table or not shares else None,
+        _share(table, "ratio") if "ratio" in table or not shares else None,
         table.text("criterion", "reconstruction", one_of=CRITERIA),  # type: ignore[arg-type]
         table.text("allocation", "sensitivity", one_of=get_args(Allocation)),  # type: ignore[arg-type]
         table.text("cost", "macs", one_of=get_args(CostName)),  # type: ignore[arg-type]
@@ -78,11 +78,10 @@ def read_settings(table: Table) -> PruneSettings:
     )
 
 
-def _share(table: Table, key: str, below: float) -> float:
+def _share(table: Table, key: str) -> float:
     share = table.number(key)
-    if not 0 <= share < below:
-        where = "that would leave the layer no channel" if share >= below else "from 0 on"
-        raise table.wrong(key, f"a share below {below:g}" if share >= below else where)
+    if not 0 <= share < 1:
+        raise table.wrong(key, "a share from 0 to below 1: a layer keeps some of its channels")
     return share
 
 

@@ -18,6 +18,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edgepack.calibrate.biases import (
     correct_means,
@@ -125,7 +126,7 @@ class _Walk:
         scale = flat.reshape(w.shape[:2])
         free = params.axis is not None and node.name not in self.fixed
         if stored.dtype is not DType.INT4:
-            rounded = round_columns(w, gram, scale, top)
+            rounded = round_columns(w, gram, scale, top, zeros=_zeros(w))
         else:
             rounded, scale = self._coarse(w, gram, cross, scale, top, free)
             if params.axis is not None and free:
@@ -146,7 +147,7 @@ class _Walk:
         if free:
             scale = clipped_scale(w, gram, scale, top)
         target = best_target(w, gram, cross, _HOLD_HEDGED if self.hedged else _HOLD)
-        return round_columns(target, gram, scale, top), scale
+        return round_columns(target, gram, scale, top, zeros=_zeros(w)), scale
 
     def _moments(self, node: Node, real: Node) -> Moments:
         """Of the layer's inputs; the real ones stand for the quantized ones with 8-bit weights."""
@@ -162,6 +163,12 @@ class _Walk:
                 found = (patches(real, q, places, zero).astype(np.float32) - zero) * scale
             moments.add(patches(real, x, places), found)
         return moments
+
+
+def _zeros(w: Float) -> npt.NDArray[np.bool_] | None:
+    """Where weights were made zero, which they stay: it may be what the file is small by."""
+    zeros = w == 0
+    return zeros if zeros.any() else None
 
 
 def _channels(node: Node) -> int:

@@ -75,6 +75,15 @@ def test_litert_takes_them_in_less(scheme: str, tmp_path: Path) -> None:
         assert "fully connected" in report.compression[-1].refused[0]
 
 
+@pytest.mark.parametrize("effort", [0, 1])
+@pytest.mark.parametrize("scheme", ["int8", "w4a8"])
+def test_zeros_stay_zero_whatever_the_effort(scheme: str, effort: int, tmp_path: Path) -> None:
+    export(tmp_path, "sparsify,ratio=0.6", target="raspberry-pi-4", quantize=scheme, effort=effort)
+    graph = edgepack.load(tmp_path / "model.tflite")
+    for node in graph.nodes_of("Conv2d", "FullyConnected"):
+        assert np.mean(node.input(1).const == 0) >= 0.59, node.name
+
+
 def test_other_bytes_and_the_same_numbers(tmp_path: Path) -> None:
     """The step `code` alone: the ONNX file is what it was, and TFLite gives the same outputs."""
     zeros = parse(NET)

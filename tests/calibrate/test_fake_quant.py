@@ -54,6 +54,17 @@ W = np.array([[0.24, -0.31, 0.0], [0.72, 0.02, -0.66]], np.float32)
 PER_CHANNEL = QuantParams.per_channel([0.1, 0.2], 0)
 
 
+def test_zeros_are_not_moved() -> None:
+    """Whatever the search asks for, with integers to begin at and without."""
+    for start in (None, np.array([[2, -3, 0], [4, 1, -3]])):
+        rounding = LearnedRounding(torch, W, PER_CHANNEL, DType.INT4, start)
+        with torch.no_grad():
+            rounding.variable += 20.0  # all of them up
+        assert rounding.stored()[0, 2] == 0
+        assert float(rounding.weights()[0, 2]) == 0
+        assert rounding.stored()[1, 1] == 1
+
+
 def test_rounding_begins_at_the_real_weights() -> None:
     rounding = LearnedRounding(torch, W, PER_CHANNEL, DType.INT4)
     np.testing.assert_allclose(rounding.weights().detach().numpy(), W, atol=1e-3)
