@@ -1,6 +1,6 @@
 """edgepack: from a trained model to the edge.
 
-`load`, `inspect`, `check`, `export`, `validate` and `targets` are the commands of the command line
+`load`, `inspect`, `check`, `export`, `validate`, `compare` and `targets` are the commands of the command line
 as calls; they are imported at first use, so that `import edgepack` is quick.
 """
 
@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgepack.api import check, export, inspect, load, targets, validate
+    from edgepack.api import check, compare, export, inspect, load, targets, validate
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "check", "export", "inspect", "load", "targets", "validate"]
+__all__ = ["__version__", "check", "compare", "export", "inspect", "load", "targets", "validate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -331,15 +331,48 @@ def validate(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="what `edgepack export` wrote")],
+    folder: Annotated[
+        Path, typer.Argument(help="what `edgepack export` wrote, or a file of `check --json`")
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", help="html (written to DIR/report.html), or md, json, junit on stdout"
+        ),
+    ] = "html",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write DIR/report.html anew from DIR/report.json."""
+    """Write DIR/report.html anew from DIR/report.json, or print the report for CI."""
     from edgepack import api
+    from edgepack.report.formats import TEXTS
 
-    report, page = api.rewrite_page(folder)
-    _show(as_json, quiet, report.to_dict(), lambda: print(page))
+    if form == "html":
+        found, page = api.rewrite_page(folder)
+        _show(as_json, quiet, found.to_dict(), lambda: print(page))
+        return
+    if form not in TEXTS:
+        raise BadInput(f"--format is one of html, {', '.join(TEXTS)}; not {form!r}")
+    if as_json and form != "json":
+        raise BadInput(f"--json and --format {form} exclude each other")
+    print(TEXTS[form](api.load_report(folder)), end="")
+
+
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="two or more that `edgepack export` wrote, or files of `check --json`"),
+    ],
+    out: Annotated[Path, typer.Option(help="the page to write")] = Path("comparison.html"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put exports side by side: a table here, charts on a page."""
+    from edgepack import api, terminal
+
+    found = api.compare(*folders, out=out)
+    _show(as_json, quiet, found.to_dict(), lambda: terminal.comparison_table(found, out))
 
 
 def _show(as_json: bool, quiet: bool, data: Any, draw: Callable[[], None]) -> None:

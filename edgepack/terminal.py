@@ -17,6 +17,7 @@ from edgepack.api.sensitivity import LayerSensitivity
 from edgepack.devices import Target
 from edgepack.progress import shown_by
 from edgepack.report import Compression, LayerInfo, Report
+from edgepack.report.comparison import Comparison
 from edgepack.report.figures import RUNTIMES
 
 _NAME_WIDTH = 40
@@ -160,6 +161,21 @@ def _emulated(console: Console, found: Mapping[str, Any]) -> None:
         share = node["instructions"] / total if total else 0.0
         nodes.add_row(_short(node["node"]), node["op"], f"{node['instructions']:,}", f"{share:.1%}")
     console.print(nodes)
+
+
+def comparison_table(found: Comparison, page: Path | None) -> None:
+    """The figures of several exports, a column for each; `*` marks the best of a row."""
+    console = _console()
+    table = _table("", *(export.label for export in found.exports))
+    verdict = {True: "yes", False: "NO", None: "not known"}
+    table.add_row("target", *(export.report.target for export in found.exports))
+    table.add_row("fits", *(verdict[export.report.fits] for export in found.exports))
+    for row in found.rows:
+        cells = (f"{text} *" if i in row.best else text for i, text in enumerate(row.shown))
+        table.add_row(row.name, *cells)
+    console.print(table)
+    if page is not None:
+        console.print(f"written to {page}", soft_wrap=True)
 
 
 def inspection(found: Inspection) -> None:

@@ -182,21 +182,19 @@ def read_report(folder: Path) -> Report:
     if not folder.is_dir() and not _is_in_export(folder):
         found = "is a file" if folder.exists() else "does not exist"
         raise BadInput(f"{folder} {found}", hint=_FOLDER_HINT)
-    try:
-        return Report.from_dict(json.loads(path.read_text()))
-    except OSError as problem:
+    if not path.is_file():
         raise BadInput(
             f"{folder} is not the folder of an export: it has no report.json",
             hint=f"did you mean {folder.parent}?" if _is_in_export(folder) else _FOLDER_HINT,
-        ) from problem
-    except (ValueError, KeyError, TypeError) as problem:
+        )
+    return parse_report(path)
+
+
+def parse_report(path: Path) -> Report:
+    """The report in a file. Raises BadInput when it is none or damaged."""
+    try:
+        return Report.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as problem:
+        raise BadInput(f"{path} cannot be read: {problem.strerror or problem}") from problem
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise BadInput(f"{path} is damaged: {problem}", hint="export again") from problem
-
-
-def rewrite_page(folder: str | Path) -> tuple[Report, Path]:
-    """Write DIR/report.html anew from DIR/report.json; return the report and the page's path."""
-    directory = Path(folder)
-    page = directory / "report.html"
-    report = read_report(directory)
-    replace_texts({page: render_page(report)})
-    return report, page

@@ -22,6 +22,7 @@ from edgepack.report.figures import (
     worst_sqnr,
 )
 from edgepack.report.model import LayerInfo, Report
+from edgepack.report.notebook import html_table
 from edgepack.report.page import in_lines, render, scheme_in_words
 from edgepack.report.verdicts import verdicts
 
@@ -71,6 +72,35 @@ class Row:
         if self.shown[column].endswith("dB"):
             return f"{value - first:+.1f} dB"
         return f"{100 * (value - first) / first:+.1f}%" if first else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Exports side by side."""
+
+    exports: tuple[Export, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The figures that at least one export has, those of most weight first."""
+        return rows_of(self.exports)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Each export's folder and whole report, and the rows, as plain data."""
+        return {
+            "exports": [
+                {"label": e.label, "folder": str(e.folder), "report": e.report.to_dict()}
+                for e in self.exports
+            ],
+            "rows": [{"name": row.name, "values": list(row.values)} for row in self.rows],
+        }
+
+    def _repr_html_(self) -> str:
+        """The rows as a table, for notebooks."""
+        heads = ["", *(export.label for export in self.exports)]
+        verdict = {True: "yes", False: "no", None: "not known"}
+        fits = ["fits", *(verdict[export.report.fits] for export in self.exports)]
+        return html_table(heads, [fits, *([row.name, *row.shown] for row in self.rows)])
 
 
 def exports_of(reports: Sequence[tuple[Path, Report]]) -> tuple[Export, ...]:
@@ -149,17 +179,6 @@ def _file_bytes(report: Report, key: str) -> int | None:
 
 def _file_name(reports: Sequence[Report], key: str) -> str:
     return next((info.path for r in reports if (info := r.files.get(key)) is not None), key)
-
-
-def to_dict(exports: Sequence[Export]) -> dict[str, Any]:
-    """Each export's folder and whole report, and the rows, as plain data."""
-    return {
-        "exports": [
-            {"label": e.label, "folder": str(e.folder), "report": e.report.to_dict()}
-            for e in exports
-        ],
-        "rows": [{"name": r.name, "values": list(r.values)} for r in rows_of(exports)],
-    }
 
 
 def render_comparison(exports: Sequence[Export], page: Path) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from edgepack.report.model import Latency, Report
+if TYPE_CHECKING:
+    from edgepack.report.model import Latency, Report
 
 RUNTIMES: Final = {
     "tflite": "LiteRT",

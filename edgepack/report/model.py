@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edgepack.errors import Finding
+from edgepack.report.notebook import report_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +241,10 @@ class Report:
     def to_json(self) -> str:
         """The text of report.json."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    def _repr_html_(self) -> str:
+        """The verdict as a table, for notebooks."""
+        return report_table(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Report:

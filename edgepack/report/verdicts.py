@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from edgepack.report.figures import (
     in_bytes,
@@ -17,7 +17,9 @@ from edgepack.report.figures import (
     worst_exported,
     worst_sqnr,
 )
-from edgepack.report.model import Report, Requirement
+
+if TYPE_CHECKING:
+    from edgepack.report.model import Report, Requirement
 
 State = Literal["good", "bad", "doubtful", "open"]
 LARGE_DROP: Final = 0.02  # of top-1, from which on the export warns too
