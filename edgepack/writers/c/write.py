@@ -14,6 +14,7 @@ from edgepack.writers.c import (  # noqa: F401  (importing registers)
     dsp,
     elementwise,
     matmul,
+    mve,
     pooling,
     real,
     recurrent,

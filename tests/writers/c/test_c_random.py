@@ -16,6 +16,7 @@ from edgepack.plan.c_plan import plan_c
 from edgepack.profiles import load_target
 from edgepack.run.base import TensorInfo
 from edgepack.run.emulator import EmulatedModel
+from edgepack.run.emulator.qemu_machine import find_qemu
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.writers.c import write_c
 from edgepack.writers.c.variants import VARIANTS
@@ -23,7 +24,7 @@ from tests.writers.c.compiled import Library
 from tests.writers.c.random_ops import Draw
 
 PLANS = ("speed", "ram")
-CORES = {"dsp": "nucleo-l4r5zi"}
+CORES = {"dsp": "nucleo-l4r5zi", "mve": "stm32n657"}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -47,9 +48,12 @@ def test_random_operators(seeds: range, variant: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "seed", [*range(10), *(pytest.param(s, marks=pytest.mark.slow) for s in range(10, 100))]
 )
-def test_layers_with_weights_on_the_core(seed: int, variant: str, tmp_path: Path) -> None:
+def test_kernels_with_instructions_on_the_core(seed: int, variant: str, tmp_path: Path) -> None:
+    if variant == "mve":
+        needs_qemu()
     draw = Draw(seed)
-    graph = parse((draw.convolution, draw.depthwise, draw.dense)[seed % 3]())
+    kinds = (draw.convolution, draw.depthwise, draw.dense, draw.pool, draw.binary)
+    graph = parse(kinds[seed % 5]())
     for name, text in write_c(graph, plan_c(graph, PLANS[seed % 2]), variant=variant).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -57,6 +61,14 @@ def test_layers_with_weights_on_the_core(seed: int, variant: str, tmp_path: Path
         [TensorInfo(v.name, v.shape, v.dtype) for v in e] for e in (graph.inputs, graph.outputs)
     ]
     model = EmulatedModel.open(tmp_path, load_target(CORES[variant]), *ports)
-    x = np.random.default_rng(seed).integers(-128, 128, graph.inputs[0].shape, np.int8)
-    np.testing.assert_array_equal(model.run([x])[0], ReferenceRuntime(graph).run([x])[0])
-    model.measure([x])  # with every access watched
+    rng = np.random.default_rng(seed)
+    inputs = [rng.integers(-128, 128, v.shape, np.int8) for v in graph.inputs]
+    np.testing.assert_array_equal(model.run(inputs)[0], ReferenceRuntime(graph).run(inputs)[0])
+    if variant != "mve":
+        model.measure(inputs)  # with every access watched
+
+
+def needs_qemu() -> None:
+    """Skip the test where nothing runs MVE instructions: PyPI's unicorn does not."""
+    if find_qemu() is None:
+        pytest.skip("there is no qemu-system-arm for a Cortex-M55")
