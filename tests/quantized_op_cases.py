@@ -502,14 +502,17 @@ _MOVEMENT: Final = {
 }  # fmt: skip
 
 
-def _lstm(units: int, features: int, steps: int, *, x: str, h: str, c: str, attrs: str = "") -> str:
+def _lstm(
+    units: int, features: int, steps: int, *, x: str, h: str, c: str, attrs: str = "",
+    bias: str = "int32",
+) -> str:  # fmt: skip
     lines = [f"x: {x.format(steps=steps, features=features)} = input()"]
     for i, gate in enumerate("ifco"):
         lines.append(
             f"w{gate}: int8[{units}, {features}] @ q({0.003 + i * 0.0007:g}, 0) = random()"
         )
         lines.append(f"r{gate}: int8[{units}, {units}] @ q({0.004 + i * 0.0005:g}, 0) = random()")
-        lines.append(f"b{gate}: int32[{units}] @ q({(0.003 + i * 0.0007) / 64:g}, 0) = random()")
+        lines.append(f"b{gate}: {bias}[{units}] @ q({(0.003 + i * 0.0007) / 64:g}, 0) = random()")
     lines.append(f"h: {h.format(units=units)}")
     lines.append(f"c: {c.format(units=units)}")
     gates = [f"{letter}{gate}" for letter in "wr" for gate in "ifco"]
@@ -546,6 +549,11 @@ _RECURRENT: Final = {
               h="int8[1, {units}] @ q(0.0078125, 0) = full(0, 1, {units})",
               c="int16[1, {units}] @ q(0.000244140625, 0) = full(0, 1, {units})",
               attrs=", time_major=True" + _INNER), litert_lsb=1, why=LSTM_ROUNDING),
+    "lstm/int16": C(
+        _lstm(6, 10, 5, x="int16[1, {steps}, {features}] @ q(0.015625, 0)",
+              h="int16[1, {units}] @ q(0.0078125, 0) = full(0, 1, {units})",
+              c="int16[1, {units}] @ q(0.00048828125, 0) = full(0, 1, {units})",
+              attrs=_INNER, bias="int64"), litert="LiteRT has no LSTM of 16-bit activations"),
     "lstm/small_cell_scale": C(
         _lstm(6, 10, 5, x="int8[1, {steps}, {features}] @ q(0.015625, 3)",
               h="int8[1, {units}] @ q(0.0078125, 0) = full(0, 1, {units})",

@@ -11,7 +11,7 @@ from edgepack.errors import EdgepackError
 from edgepack.ir import Graph
 from edgepack.progress import advance
 from edgepack.run.base import Runtime
-from edgepack.run.litert import LiteRTRuntime
+from edgepack.run.host import host_runtime
 from edgepack.run.tflm import TflmRuntime
 from edgepack.validation.compare import class_of
 from edgepack.validation.files import runs_in_micro
@@ -62,7 +62,7 @@ class AccuracyBudget:
         if not self.micro:
             return True
         file = write_tflite(graph)
-        ports = LiteRTRuntime(file)
+        ports = host_runtime(graph)
         try:
             runtime = TflmRuntime(file, ports.inputs, ports.outputs)
         except EdgepackError:
@@ -72,7 +72,7 @@ class AccuracyBudget:
 
 def accuracy_of(graph: Graph, samples: Samples, threads: int = 2) -> float:
     """The share of samples whose largest first output is that of the label, in LiteRT."""
-    return _share_right(LiteRTRuntime(write_tflite(graph), threads=threads), graph, samples)
+    return _share_right(host_runtime(graph, threads=threads), graph, samples)
 
 
 def _share_right(runtime: Runtime, graph: Graph, samples: Samples) -> float:

@@ -25,6 +25,7 @@ from edgepack.quantize.options import LAYER_PRECISIONS, Precision, QuantizeOptio
 from edgepack.quantize.plan import is_quantizable
 from edgepack.quantize.rounding import absorb_double_rounding
 from edgepack.quantize.statistics import StatisticsTable
+from edgepack.run.host import host_runtime
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.validation.compare import Noise
 from edgepack.validation.logits import before_softmax
@@ -185,7 +186,7 @@ class MixedPrecision:
     def measured(self, graph: Graph) -> float | None:
         """SQNR in dB of a quantized graph's output, the worst where there are several."""
         cut = before_softmax(graph) or graph
-        runtime = LiteRTRuntime(write_tflite(cut), threads=self.threads)
+        runtime = host_runtime(cut, threads=self.threads)
         noises = [Noise() for _ in cut.outputs]
         for inputs, truth in zip(self.samples, self._truth, strict=True):
             fed = [_stored(v, a) for v, a in zip(cut.inputs, inputs, strict=True)]

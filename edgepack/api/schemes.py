@@ -29,20 +29,27 @@ def checking_runtime() -> Runtime:
     return load_runtime("litert")
 
 
+def runtimes_of(target: Target, node: Node, dtype: str) -> tuple[Target | Runtime, ...]:
+    """Those that must have the node's kernel: the target's, and the one that checks files.
+
+    Files with a 16-bit LSTM are checked by TensorFlow Lite Micro alone: LiteRT has no such kernel.
+    """
+    alone = node.op == "Lstm" and dtype == "int16x8"
+    return (target,) if alone else (target, checking_runtime())
+
+
 def has_kernel(target: Target) -> HasKernel:
     """Whether the target runs a node in a precision, and so does the runtime that checks files."""
-    host = checking_runtime()
 
     def answer(node: Node, precision: Precision) -> bool:
         dtype = _TYPES[precision.activations]
         if row(node.op).quant.weight is not None and precision.weights is DType.INT4:
             dtype = "w4a8"
         names = builtins_of(node)
-        return (
-            all(target.quantizes(name, dtype) for name in names)
-            and all(host.quantizes(name, dtype) for name in names)
-            and not (_pads_with_zero(target.runtime) and _padded_blocks(node))
-        )
+        runtimes = runtimes_of(target, node, dtype)
+        return all(
+            runtime.quantizes(name, dtype) for runtime in runtimes for name in names
+        ) and not (_pads_with_zero(target.runtime) and _padded_blocks(node))
 
     return answer
 

@@ -51,7 +51,7 @@ def prepare(
 ) -> Prepared:
     """Collect statistics of `graph`, float and legalized; rewrite it in place where that helps.
 
-    LSTMs that have an 8-bit kernel get an emptying step that 8 bits hold (`quantize.recurrent`).
+    LSTMs that have an integer kernel get an emptying step that 8 bits hold (`quantize.recurrent`).
     Channels are evened out (`quantize.smooth`), outputs of very different parts get tails in float
     (`quantize.tails`) of nodes for which `takes_float` holds. Both arguments are the calibration
     inputs; `again` is read only when something was changed.
@@ -61,8 +61,8 @@ def prepare(
     changed = smooth(graph, seen)
     size = len(graph)
     tails = keep_tails(graph, seen, takes_float, precision.activations)
-    narrow = precision.activations is DType.INT8
-    emptied = soften_resets(graph, seen, lambda node: narrow and has_kernel(node, _BYTE))
+    kernel = Precision(precision.activations)
+    emptied = soften_resets(graph, seen, lambda node: has_kernel(node, kernel))
     if not changed and not emptied and len(graph) == size:
         return tails
     table = collect(graph, again, threads=threads)

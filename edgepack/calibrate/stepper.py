@@ -8,8 +8,7 @@ from typing import Final
 
 from edgepack.ir import Array, Graph, Node, Value
 from edgepack.passes.legalize_tflite import legalize_tflite
-from edgepack.run.litert import LiteRTRuntime
-from edgepack.writers.tflite import write_tflite
+from edgepack.run.host import host_runtime
 
 _BUDGET_BYTES: Final = 1 << 30  # of values, float and quantized
 
@@ -72,7 +71,7 @@ class Stepper:
         alone = _alone(node, fed)
         if self._canonical:
             legalize_tflite(alone)
-        runtime = LiteRTRuntime(write_tflite(alone), threads=self._threads)
+        runtime = host_runtime(alone, threads=self._threads)
         arrays = (self._arrays[value] for value in fed)
         return [runtime.run(inputs) for inputs in zip(*arrays, strict=True)]
 

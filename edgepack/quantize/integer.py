@@ -79,7 +79,8 @@ class _Rewrite:
             x, y = self.plan.read(node, node.input(0)).params, self.plan.stored(node.output).params
             assert x is not None
             assert y is not None  # of an integer node
-            quantize_lstm(self.graph, node, x, y, self.plan.cells[node])
+            dtype = self.plan.precision[node].activations
+            quantize_lstm(self.graph, node, x, y, self.plan.cells[node], dtype)
             return
         dtype = self.plan.precision[node].activations
         for index, value in enumerate(node.inputs):

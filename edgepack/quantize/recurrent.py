@@ -1,8 +1,8 @@
-"""The integer LSTM: what TFLite's 8-bit kernel wants, and how its states are emptied.
+"""The integer LSTM: what TFLite's kernels want, and how its states are emptied.
 
-Input, output and hidden state have 8 bits, weights 8 (symmetric, one scale for each of the eight
-matrices), biases 32, the cell 16 with a power of two for a scale; the sums of the gates are in
-units of 2**-12 whatever the data, so that they saturate at 8.
+Input, output and hidden state have 8 bits (or 16), weights 8 (symmetric, one scale for each of the
+eight matrices), biases 32 (or 64), the cell 16 with a power of two for a scale; the sums of the
+gates are in units of 2**-12 whatever the data, so that they saturate at 8.
 
 A float graph that was legalized for TFLite has a step in front of the sequence in which a mark
 among the features closes the gates (`passes.tflite.recurrent`), with weights that no 8-bit scale
@@ -34,12 +34,14 @@ _LOUDER: Final = 4.0  # how much larger than the others the weights of marks are
 _FINEST, _COARSEST = -15 - 8, -9  # powers of two that the kernels take as a cell's scale
 _CELL_UNSEEN: Final = 16.0
 _ENTER, _FORGET = 0, 1  # gates
+_BIAS: Final = {DType.INT8: DType.INT32, DType.INT16: DType.INT64}  # beside activations
 
 
 def is_quantizable_lstm(node: Node, precision: Precision) -> bool:
-    """Whether the 8-bit kernel serves this LSTM: plain, with constant weights of ordinary size."""
+    """Whether an integer kernel serves this LSTM: plain, with constant weights of ordinary size."""
     return (
-        precision == Precision(DType.INT8, DType.INT8)
+        precision.weights is DType.INT8
+        and precision.activations in _BIAS
         and is_plain(node)
         and all(np.abs(node.input(i).const).max() < _HUGE for i in WEIGHTS)
     )
@@ -160,9 +162,12 @@ def cell_params(node: Node, seen: StatisticsTable) -> QuantParams:
 
 
 def quantize_lstm(
-    graph: Graph, node: Node, x: QuantParams, y: QuantParams, cell: QuantParams
+    graph: Graph, node: Node, x: QuantParams, y: QuantParams, cell: QuantParams, dtype: DType
 ) -> None:
-    """Put integer constants in the place of the node's real ones; x and y are its activations'."""
+    """Put integer constants in the place of the node's real ones; x and y are its activations'.
+
+    `dtype` is the type of these, int8 or int16.
+    """
     for index in WEIGHTS:
         value = node.input(index)
         largest = float(np.abs(value.const).max()) or 1.0
@@ -172,8 +177,8 @@ def quantize_lstm(
         weight = node.input(1 + gate).quant
         assert weight is not None  # just set
         scale = float(x.scale[0]) * float(weight.scale[0])
-        _set(graph, node, index, QuantParams.per_tensor(scale), DType.INT32)
-    _set(graph, node, HIDDEN, y, DType.INT8)
+        _set(graph, node, index, QuantParams.per_tensor(scale), _BIAS[dtype])
+    _set(graph, node, HIDDEN, y, dtype)
     _set(graph, node, CELL, cell, DType.INT16)
     hidden = (float(y.scale[0]), int(y.zero_point[0]))
     node.attrs["intermediates"] = (None, None, None, None, hidden)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgepack.ir import Array, Graph
+from edgepack.run.host import host_runtime
 from edgepack.run.litert import LiteRTRuntime
-from edgepack.writers.tflite import write_tflite
 
 
 class Observer:
-    """A graph legalized for TFLite, run by LiteRT with every activation as an output.
+    """A graph legalized for TFLite, run with every activation as an output.
 
     Names are the graph's own. Works for float and for integer graphs.
     """
@@ -21,7 +21,7 @@ class Observer:
         spread.outputs = computed
         self.names = [v.name for v in computed]
         self.input_names = [v.name for v in graph.inputs]
-        self._runtime = LiteRTRuntime(write_tflite(spread), threads=threads)
+        self._runtime = host_runtime(spread, threads=threads)
 
     def run(self, inputs: Sequence[Array]) -> dict[str, Array]:
         """Every computed value and every input, by name."""
@@ -29,7 +29,9 @@ class Observer:
 
     def look(self, inputs: Sequence[Array]) -> dict[str, Array]:
         """The same without copies; drop them before the next run (`LiteRTRuntime.run_views`)."""
-        return self._named(inputs, self._runtime.run_views(inputs))
+        runtime = self._runtime
+        look = runtime.run_views if isinstance(runtime, LiteRTRuntime) else runtime.run
+        return self._named(inputs, look(inputs))
 
     def _named(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> dict[str, Array]:
         named = dict(zip(self.input_names, inputs, strict=True))

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Final
 
 from edgepack.ir import DType
+from edgepack.schema import decode
 
 IDENTIFIER: Final = b"TFL3"
 
@@ -29,6 +30,22 @@ def schema() -> ModuleType:
 
     module: ModuleType = schema_py_generated
     return module
+
+
+def only_micro(data: bytes) -> str | None:
+    """Why TensorFlow Lite Micro alone takes a TFLite file of ours; None if others do."""
+    if decode.OPERATOR.encode() in data:
+        return "it does not unpack weights as TensorFlow Lite Micro does"
+    s = schema()
+    model = s.Model.GetRootAs(data, 0)
+    codes = (model.OperatorCodes(i) for i in range(model.OperatorCodesLength()))
+    lstm = s.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
+    if any(code.BuiltinCode() == lstm and code.Version() >= _LSTM_OF_16_BITS for code in codes):
+        return "it has no LSTM with 16-bit activations"
+    return None
+
+
+_LSTM_OF_16_BITS: Final = 5  # the operator's version
 
 
 @cache

@@ -16,7 +16,7 @@ from edgepack.run.base import Runtime, TensorInfo
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.tflm import TflmRuntime
-from edgepack.schema import decode
+from edgepack.schema.tflite import only_micro
 from edgepack.validation.interface import Interface, Side
 
 _WARM_UP = 3
@@ -96,8 +96,8 @@ def open_files(
     Raises BadModel when LiteRT or ONNX Runtime refuses a file of ours.
     """
     opened, notes = [], []
-    if "tflite" in files and decode.OPERATOR.encode() in files["tflite"]:
-        found, note = _open_packed(files["tflite"], interface)
+    if "tflite" in files and (why := only_micro(files["tflite"])):
+        found, note = _open_in_micro(files["tflite"], interface, f"LiteRT: {why}")
         opened.extend(found)
         notes.append(note)
     elif "tflite" in files:
@@ -117,13 +117,12 @@ def open_files(
     return opened, notes
 
 
-def _open_packed(data: bytes, interface: Interface) -> tuple[list[OpenFile], str]:
-    """A file with packed constants, which only TensorFlow Lite Micro takes, and what to say."""
+def _open_in_micro(data: bytes, interface: Interface, why: str) -> tuple[list[OpenFile], str]:
+    """A file that only TensorFlow Lite Micro takes, and what to say; `why` LiteRT does not."""
     inputs, outputs = (
         [TensorInfo(p.name, p.shape_on("graph"), DType(p.storage or p.dtype)) for p in ports]
         for ports in (interface.inputs, interface.outputs)
     )
-    why = "LiteRT: it does not unpack weights as TensorFlow Lite Micro does"
     try:
         runtime = TflmRuntime(data, inputs, outputs)
     except EdgepackError as problem:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import edgepack
+from edgepack.api.assess import why_float
 from edgepack.api.lower import canonical, lower
 from edgepack.api.lowered import tflite_file
 from edgepack.api.options import ExportOptions
@@ -17,9 +18,12 @@ from edgepack.profiles import load_runtime, load_target
 from edgepack.quantize.float_weights import quantize_dynamic, widen_weights
 from edgepack.quantize.options import Precision
 from edgepack.quantize.rounding import absorb_double_rounding
+from edgepack.run.host import host_runtime
 from edgepack.run.litert import LiteRTRuntime
 from edgepack.run.reference import ReferenceRuntime
 from edgepack.run.tflm import TflmRuntime
+from edgepack.validation.files import open_files
+from edgepack.validation.interface import Interface
 from edgepack.writers.tflite import write_tflite
 from tests.small_models import save_tflite
 
@@ -117,6 +121,44 @@ def test_an_operator_without_the_kernel_stays_float(op, attrs, dtype):
     graph = parse(f"x: float32[1, 8, 8, 4] = input()\ny = {op}(x{attrs})\noutput(y)")
     answer = has_kernel(load_target(MICRO))
     assert not answer(graph.nodes[0], Precision(dtype))
+
+
+LSTM = "\n".join(
+    [
+        "x: float32[1, 5, 8] = input()",
+        *(f"w{i} = random(24, 8)" for i in range(4)),
+        *(f"r{i} = random(24, 24)" for i in range(4)),
+        *(f"b{i} = random(24)" for i in range(4)),
+        "h = full(0.0, 1, 24)",
+        "y = Lstm(x, w0, w1, w2, w3, r0, r1, r2, r3, None, None, None, b0, b1, b2, b3, None, None,"
+        " h, h)",
+        "output(y)",
+    ]
+)
+
+
+@pytest.mark.parametrize("effort", [0, 1])
+def test_a_16_bit_lstm_is_for_tensorflow_lite_micro(effort):
+    pytest.importorskip("tflite_micro")
+    x = np.random.default_rng(0).standard_normal((16, 5, 8)).astype(np.float32)
+    made = lowered(MICRO, "int16x8", LSTM, calibration=x, effort=effort)
+    (node,) = made.graph.nodes_of("Lstm")
+    assert node.output.dtype is DType.INT16
+    interface = Interface.of(made.graph)
+    files, notes = open_files({"tflite": tflite_file(made.graph)}, interface, micro=True, threads=1)
+    assert [file.key for file in files] == ["tflm"]
+    assert notes == ["not run in LiteRT: it has no LSTM with 16-bit activations"]
+    sample = {made.graph.inputs[0].name: x[:1]}
+    fed, (got,) = files[0].run(sample)
+    np.testing.assert_array_equal(got, ReferenceRuntime(made.graph).run(fed)[0])
+    np.testing.assert_array_equal(got, host_runtime(made.graph).run(fed)[0])
+
+
+def test_a_16_bit_lstm_stays_float_for_litert():
+    made = lowered(PI, "int16x8", LSTM)
+    (node,) = made.graph.nodes_of("Lstm")
+    assert node.output.dtype is DType.FLOAT32
+    assert "UNIDIRECTIONAL_SEQUENCE_LSTM" in why_float(load_target(PI), node, "int16x8")
 
 
 def test_an_operator_without_a_16_bit_kernel_stays_float_between_layers():

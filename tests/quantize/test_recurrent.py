@@ -11,6 +11,7 @@ from edgepack.passes.legalize_tflite import legalize_tflite
 from edgepack.quantize.integer import quantize_nearest
 from edgepack.quantize.options import Precision, QuantizeOptions
 from edgepack.quantize.recurrent import cell_name, is_quantizable_lstm
+from edgepack.readers.tflite import read_tflite
 from edgepack.run.base import TensorInfo
 from edgepack.run.ort import OrtRuntime
 from edgepack.run.reference import ReferenceRuntime
@@ -44,12 +45,13 @@ def samples_of(graph):
     return [[rng.normal(size=graph.inputs[0].shape).astype(np.float32)] for _ in range(30)]
 
 
-def quantized(graph, samples):
+def quantized(graph, samples, activations=DType.INT8):
     """The graph with the step that empties states, float and in integers."""
     legalize_tflite(graph)
-    prepared = prepare(graph, samples, samples)
+    precision = Precision(activations)
+    prepared = prepare(graph, samples, samples, precision=precision)
     result = graph.copy()
-    quantize_nearest(result, prepared.seen, QuantizeOptions())
+    quantize_nearest(result, prepared.seen, QuantizeOptions(precision))
     check(result)
     return graph, result, prepared.seen
 
@@ -81,9 +83,21 @@ def test_int8_stays_close_to_float(case):
     assert sqnr_db(expected, again) > 100  # the emptying step shows nowhere else
 
 
-def test_micro_gives_the_same_bits_and_every_run_starts_empty():
+def test_int16_is_closer():
     samples = samples_of(lstm())
-    _, result, _ = quantized(lstm(), samples)
+    expected = [ReferenceRuntime(lstm()).run(sample)[0] for sample in samples]
+    _, result, _ = quantized(lstm(), samples, DType.INT16)
+    (node,) = result.nodes_of("Lstm")
+    kinds = [str(node.input(i).dtype) for i in (0, 1, 5, 12, 18, 19)]
+    assert kinds == ["int16", "int8", "int8", "int64", "int16", "int16"]
+    assert sqnr_db(expected, run(ReferenceRuntime(result), result, samples)) > 35
+
+
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.INT16])
+def test_micro_gives_the_same_bits_and_every_run_starts_empty(dtype):
+    pytest.importorskip("tflite_micro")
+    samples = samples_of(lstm())
+    _, result, _ = quantized(lstm(), samples, dtype)
     expected = run(ReferenceRuntime(result), result, samples)
     ports = ([TensorInfo(v.name, v.shape, v.dtype, v.quant) for v in side]
              for side in (result.inputs, result.outputs))  # fmt: skip
@@ -91,7 +105,7 @@ def test_micro_gives_the_same_bits_and_every_run_starts_empty():
     interface = Interface.of(result)
     feeds = [interface.encoded({"x": sample[0]}, "graph") for sample in samples]
     found = [runtime.run(feed)[0] for feed in feeds]
-    stored = [result.outputs[0].quant.quantize(y, DType.INT8) for y in expected]
+    stored = [result.outputs[0].quant.quantize(y, dtype) for y in expected]
     apart = [np.abs(a.astype(int) - b).max() for a, b in zip(found, stored, strict=True)]
     assert max(apart) == 0
 
@@ -116,9 +130,20 @@ def test_states_that_are_kept_between_runs_do_not_show():
     assert np.abs(first - second).max() <= 1
 
 
-def test_onnx_runs_it():
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.INT16])
+def test_a_file_is_read_back_as_it_was(dtype):
     samples = samples_of(lstm())
-    _, result, _ = quantized(lstm(), samples)
+    _, result, _ = quantized(lstm(), samples, dtype)
+    again = read_tflite(write_tflite(result))
+    x = Interface.of(result).encoded({"x": samples[0][0]}, "graph")
+    (want,), (got,) = ReferenceRuntime(result).run(x), ReferenceRuntime(again).run(x)
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", [DType.INT8, DType.INT16])
+def test_onnx_runs_it(dtype):
+    samples = samples_of(lstm())
+    _, result, _ = quantized(lstm(), samples, dtype)
     expected = run(ReferenceRuntime(result), result, samples)
     portable = result.copy()
     legalize_onnx(portable)
@@ -128,7 +153,6 @@ def test_onnx_runs_it():
 
 DECLINES = {
     "peepholes": ({"peepholes": True}, Precision()),
-    "16 bits": ({}, Precision(DType.INT16, DType.INT8)),
     "4-bit weights": ({}, Precision(DType.INT8, DType.INT4)),
     "weights too large for one scale": ({"scale": 1e4}, Precision()),
 }

@@ -46,8 +46,8 @@ def _intermediates(node: Node) -> list[Value]:
         if pair is None:
             values.append(Value(name, (0,), DType.FLOAT32))
         else:
-            # the four before the activations are 16-bit, the hidden state is 8-bit
-            dtype = DType.INT8 if index == 4 else DType.INT16
+            # the four before the activations are 16-bit, the hidden state has a type of its own
+            dtype = node.input(_STATES[0]).dtype if index == 4 else DType.INT16
             values.append(Value(name, (0,), dtype, QuantParams.per_tensor(*pair)))
     return values
 
