@@ -10,11 +10,11 @@ from dataclasses import dataclass
 class CContents:
     """The parts of one project that take flash.
 
-    `tables` are (bytes, bytes of the widest number of an element) of the constant arrays, in their
-    order; `structs` the bytes of each node's parameters; `initial_bytes` those of memory that does
-    not begin as zeros. `calls` are the kernels that the model calls, `functions` all that its
-    kernels.c has, in their order; names begin with `ep_`. `statements` counts what the function
-    that runs the model is made of (`edgepack.plan.c_flash.STATEMENTS`).
+    `tables` are (bytes, alignment) of the constant arrays, in their order; `structs` the bytes of
+    each node's parameters; `initial_bytes` those of memory that does not begin as zeros. `calls`
+    are the kernels that the model calls, `functions` all that its kernels.c has, in their order;
+    names begin with `ep_`. `statements` counts what the function that runs the model is made of
+    (`edgepack.plan.c_flash.STATEMENTS`).
     """
 
     tables: tuple[tuple[int, int], ...]

@@ -17,6 +17,7 @@ from small_models import TARGET, save_onnx
 
 import edgepack
 from edgepack.errors import BadInput, BadTarget, MissingDependency
+from edgepack.ir.text import parse
 from edgepack.profiles import target_path
 from edgepack.report import Report
 from edgepack.run.emulator import EmulationFault
@@ -64,6 +65,29 @@ def test_every_output_is_that_of_tensorflow_lite_micro(export: Path) -> None:
     assert found["flash_predicted_bytes"] == by_compiler.get(found["toolchain"])
     stored = json.loads((export / "report.json").read_text())
     assert stored["emulator"] == found
+
+
+ODD = """
+    x: float32[1, 8, 8, 9] = input()
+    v = random(1, 3, 3, 9)
+    a = DepthwiseConv2d(x, v)
+    m = ReduceMean(a, axes=(1, 2), keepdims=False)
+    w = random(16, 9)
+    y = FullyConnected(m, w)
+    output(y)
+"""
+
+
+@pytest.mark.parametrize("kind", ["gcc", "zig"])
+def test_words_of_weights_after_a_table_of_odd_size(kind: str, tmp_path: Path) -> None:
+    """81 bytes of a filter, then weights that a kernel loads four words at a time."""
+    require("unicorn", kind)
+    data = np.random.default_rng(0).normal(size=(4, 8, 8, 9)).astype(np.float32)
+    edgepack.export(parse(ODD), TARGET, tmp_path / "out", formats="tflite,c", calibration=data)
+    report = edgepack.validate(tmp_path / "out", on=f"{ON}:{kind}+unicorn")
+    assert report.ok
+    assert report.emulator is not None
+    assert report.emulator["unaligned_accesses"] == 0
 
 
 def test_latency_is_an_estimate_with_its_basis(export: Path) -> None:

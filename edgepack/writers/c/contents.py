@@ -29,6 +29,7 @@ _BYTES: Final = {
     "float": 4, "int64_t": 8, "uint64_t": 8, "double": 8,
 }  # fmt: skip
 _POINTER_BYTES: Final = 4
+_TABLE_ALIGNMENT: Final = 4  # EP_WORD_ALIGNED
 
 
 def contents(graph: Graph, plan: CPlan, variant: str = "portable") -> CContents:
@@ -54,7 +55,7 @@ def contents(graph: Graph, plan: CPlan, variant: str = "portable") -> CContents:
 
 def _table(entry: Table, variant: str) -> tuple[int, int]:
     size, widest = bytes_of(entry.kind, variant)
-    return max(entry.content.size, 1) * size, widest
+    return max(entry.content.size, 1) * size, max(widest, _TABLE_ALIGNMENT)
 
 
 @cache

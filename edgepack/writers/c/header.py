@@ -105,6 +105,15 @@ const void *ep_output(unsigned index);
 #endif
 #endif
 
+/* Kernels read words of tables of bytes. */
+#ifndef EP_WORD_ALIGNED
+#if defined(__GNUC__)
+#define EP_WORD_ALIGNED __attribute__((aligned(4)))
+#else
+#define EP_WORD_ALIGNED
+#endif
+#endif
+
 #ifdef __cplusplus
 }}
 #endif

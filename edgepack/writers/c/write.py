@@ -219,7 +219,8 @@ def weights_source(out: CBuilder, names: Mapping[str, str]) -> str:
     parts = [f'#include "{names["model"]}.h"\n#include "{names["weights"]}.h"\n']
     for name, entry in out.tables.items():
         parts.append(
-            f"/* {entry.note} */\nEP_WEIGHTS_SECTION const {_declared(name, entry)} = {{\n"
+            f"/* {entry.note} */\nEP_WEIGHTS_SECTION EP_WORD_ALIGNED\n"
+            f"const {_declared(name, entry)} = {{\n"
             f"{_body(entry.content)}\n}};\n"
         )
     return "\n".join(parts)

@@ -68,6 +68,15 @@ const void *tiny_output(unsigned index);
 #endif
 #endif
 
+/* Kernels read words of tables of bytes. */
+#ifndef TINY_WORD_ALIGNED
+#if defined(__GNUC__)
+#define TINY_WORD_ALIGNED __attribute__((aligned(4)))
+#else
+#define TINY_WORD_ALIGNED
+#endif
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,22 +3,26 @@
 #include "tiny_weights.h"
 
 /* c: weights */
-TINY_WEIGHTS_SECTION const int8_t tiny_table0[4] = {
+TINY_WEIGHTS_SECTION TINY_WORD_ALIGNED
+const int8_t tiny_table0[4] = {
     1, -2, 3, 4
 };
 
 /* c: bias */
-TINY_WEIGHTS_SECTION const int32_t tiny_table1[2] = {
+TINY_WEIGHTS_SECTION TINY_WORD_ALIGNED
+const int32_t tiny_table1[2] = {
     97, -179
 };
 
 /* c: scales */
-TINY_WEIGHTS_SECTION const tiny_scale_t tiny_table2[2] = {
+TINY_WEIGHTS_SECTION TINY_WORD_ALIGNED
+const tiny_scale_t tiny_table2[2] = {
     {1145324629, 6}, {1145324629, 5}
 };
 
 /* y: exponentials */
-TINY_WEIGHTS_SECTION const int32_t tiny_table3[249] = {
+TINY_WEIGHTS_SECTION TINY_WORD_ALIGNED
+const int32_t tiny_table3[249] = {
     2147483647, 1943123572, 1758210936, 1590894991, 1439501330, 1302515042, 1178564005,
     1066408839, 964926574, 873101692, 790014891, 714835203, 646809647, 585257551,
     529562937, 479168253, 433569460, 392309882, 354976644, 321196158, 290630233,
