@@ -17,7 +17,7 @@ from tests.command_line import assert_refused, call, spawn
 from tests.small_models import TARGET, save_onnx, save_tflite
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ("targets", "inspect", "check", "export", "validate", "report")
+COMMANDS = ("targets", "inspect", "check", "export", "validate", "report", "compare")
 
 # report.json, as scripts outside the project read it
 KEYS = {
@@ -265,7 +265,7 @@ def test_a_floor_that_is_not_met_exits_with_1(
 
 
 def _without_latency(report: dict[str, object]) -> dict[str, object]:
-    return {k: v for k, v in report.items() if k not in ("latency", "latencies")}
+    return {k: v for k, v in report.items() if k not in ("latency", "latencies", "command")}
 
 
 def test_exports_are_the_same_byte_for_byte(tmp_path: Path) -> None:
