@@ -168,27 +168,11 @@ class _Parser:
             )
         if dtype is DType.BFLOAT16:  # only stored so: it is computed with in float32
             dtype, data = (None, None) if data is None else (DType.FLOAT32, bfloat16_real(data))
-        quant, problem = self._blocks(tensor), None
-        if quant is None:
-            quant, problem = _quantization(tensor, shape, dtype)
+        quant, problem = _quantization(tensor, shape, dtype)
         return Tensor(
             index, name, shape, signature if len(signature) == len(shape) else shape, dtype,
             type_name, quant, data, tensor.IsVariable(), problem,
         )  # fmt: skip
-
-    def _blocks(self, tensor: Any) -> QuantParams | None:
-        """Symmetric scales of blocks; None for any other quantization."""
-        record = tensor.Quantization()
-        kind = self.s.QuantizationDetails.BlockwiseQuantization
-        if record is None or record.DetailsType() != kind:
-            return None
-        details = self.s.BlockwiseQuantization()
-        details.Init(record.Details().Bytes, record.Details().Pos)
-        scales = self.root.Subgraphs(0).Tensors(details.Scales())
-        raw = self._buffer(scales.Buffer())
-        if details.ZeroPoints() > 0 or raw is None or self.types[scales.Type()] != "FLOAT16":
-            return None
-        return QuantParams.per_block(raw.view(np.float16), details.BlockSize())
 
     def _buffer(self, index: int) -> Array | None:
         """The bytes of a buffer as a view of the file; None for an empty one."""
