@@ -21,13 +21,28 @@ from edgepack.help_page import Grouped
 app = typer.Typer(
     help="From a trained model to the edge: quantize, export, check that it fits, prove it right.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 BAD_INPUT, NOT_MET, DONE = 2, 1, 0
+
+
+def _target_ids(incomplete: str) -> list[str]:
+    """What the shell completes `--target` with."""
+    from edgepack.profiles import target_ids
+
+    return [name for name in target_ids() if name.startswith(incomplete)]
+
+
+def _schemes(incomplete: str) -> list[str]:
+    """What the shell completes `--quantize` with."""
+    from edgepack.quantize.options import SCHEMES
+
+    return [name for name in SCHEMES if name.startswith(incomplete)]
+
 
 Model = Annotated[
     str,
@@ -37,7 +52,12 @@ Model = Annotated[
     ),
 ]
 TargetId = Annotated[
-    str, typer.Option("--target", help="a device id (`edgepack targets`) or a profile's .toml")
+    str,
+    typer.Option(
+        "--target",
+        help="a device id (`edgepack targets`) or a profile's .toml",
+        autocompletion=_target_ids,
+    ),
 ]
 Shape = Annotated[
     str | None,
@@ -53,7 +73,10 @@ AsJson = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print only errors")]
 Quantize = Annotated[
     str,
-    typer.Option(help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4, fp16 or bf16"),
+    typer.Option(
+        autocompletion=_schemes,
+        help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4, fp16 or bf16",
+    ),
 ]
 Optimize = Annotated[
     str, typer.Option(help="what C kernels and their memory are chosen for: speed, ram, flash")
@@ -103,7 +126,9 @@ def root(
 
 @app.command()
 def targets(
-    target: Annotated[str | None, typer.Argument(help="show this one in full")] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="show this one in full", autocompletion=_target_ids)
+    ] = None,
     as_toml: Annotated[
         bool, typer.Option("--toml", help="print the profile's file, to copy and change")
     ] = False,

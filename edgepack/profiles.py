@@ -58,6 +58,11 @@ def list_targets() -> tuple[Target, ...]:
     return tuple(_read_target(path) for _, path in sorted(_profile_paths().items()))
 
 
+def target_ids() -> tuple[str, ...]:
+    """The ids of `list_targets`, without reading the profiles."""
+    return tuple(sorted(_profile_paths()))
+
+
 def load_runtime(runtime_id: str) -> Runtime:
     """The runtime with that id. Raises BadTarget for an unknown one."""
     known = _runtime_ids()
