@@ -18,6 +18,8 @@ from edgepack.api.source import read_source
 from edgepack.devices import Target
 from edgepack.ir import Value, node_macs
 from edgepack.report import Compute, SourceInfo
+from edgepack.report.figures import in_bytes
+from edgepack.report.notebook import html_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,21 @@ class Inspection:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries and lists."""
         return dataclasses.asdict(self)
+
+    def _repr_html_(self) -> str:
+        """The layers as a table, for notebooks."""
+        heads = ("layer", "operator", "output", "MACs", "weights")
+        rows = [
+            (
+                la.node,
+                la.op,
+                f"{la.dtype}{list(la.shape)}",
+                f"{la.macs:,}",
+                in_bytes(la.weight_bytes),
+            )
+            for la in self.layers
+        ]
+        return html_table(heads, rows)
 
 
 def inspect(
