@@ -75,7 +75,7 @@ Quantize = Annotated[
     str,
     typer.Option(
         autocompletion=_schemes,
-        help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4, fp16 or bf16",
+        help="auto, none, int8, int16x8, w4a8, mixed, dynamic, dynamic4, blockwise4, fp16, bf16",
     ),
 ]
 Optimize = Annotated[

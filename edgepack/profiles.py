@@ -21,7 +21,7 @@ from edgepack.strict_toml import Table, data_folder, near, read_toml
 
 KINDS = ("mcu", "linux", "phone")
 FORMATS = ("tflite", "onnx", "c")
-SCHEMES = ("none", "int8", "int16x8", "w4a8", "dynamic", "dynamic4", "fp16", "bf16")
+SCHEMES = ("none", "int8", "int16x8", "w4a8", "dynamic", "dynamic4", "blockwise4", "fp16", "bf16")
 IO_DTYPES = ("int8", "uint8", "float")
 DTYPES = (
     *("float32", "float16", "bfloat16", "int8", "int16x8", "w4a8", "int4", "int16", "int32"),

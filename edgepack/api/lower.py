@@ -30,7 +30,7 @@ from edgepack.quantize.options import INTEGER_SCHEMES
 from edgepack.report import Quantization
 from edgepack.validation.interface import Side
 
-_DYNAMIC = {"dynamic": DType.INT8, "dynamic4": DType.INT4}
+_DYNAMIC = {"dynamic": DType.INT8, "dynamic4": DType.INT4, "blockwise4": DType.INT4}
 
 
 def canonical(graph: Graph, input_layout: str | None = None) -> Graph:
@@ -87,7 +87,10 @@ def _narrow(graph: Graph, takes: TakesWeights, scheme: str, options: ExportOptio
     if scheme in HALVES:
         halve_weights(graph, HALVES[scheme])
     elif scheme in _DYNAMIC:
-        quantize_dynamic(graph, _DYNAMIC[scheme], per_channel=not options.per_tensor, takes=takes)
+        quantize_dynamic(
+            graph, _DYNAMIC[scheme], per_channel=not options.per_tensor, takes=takes,
+            blocks=scheme == "blockwise4",
+        )  # fmt: skip
 
 
 def scheme_of(graph: Graph, target: Target, options: ExportOptions) -> str:

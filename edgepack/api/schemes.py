@@ -16,7 +16,8 @@ from edgepack.writers.tflite.names import builtins_of
 # The dtype, as profiles name it, of a weighted kernel in each scheme.
 KERNELS: Final = {
     "int8": "int8", "int16x8": "int16x8", "w4a8": "w4a8", "mixed": "int8", "dynamic": "hybrid",
-    "dynamic4": "hybrid4", "fp16": "float16", "bf16": "bfloat16", "none": "float32",
+    "dynamic4": "hybrid4", "blockwise4": "hybrid4", "fp16": "float16", "bf16": "bfloat16",
+    "none": "float32",
 }  # fmt: skip
 # Schemes of 16-bit floats: constants, which an operator of their own widens.
 HALVES: Final = {"fp16": DType.FLOAT16, "bf16": DType.BFLOAT16}
@@ -88,7 +89,9 @@ def _suits(scheme: str, target: Target, layers: Iterable[Node]) -> bool:
         return any(target.supports(name, "float32") for n in layers for name in builtins_of(n))
     if scheme in HALVES:
         return target.supports(_WIDENING[scheme], str(HALVES[scheme]))
-    weights = DType.INT4 if scheme == "dynamic4" else DType.INT8
+    if scheme == "blockwise4":
+        layers = [node for node in layers if node.op == "FullyConnected"]
+    weights = DType.INT8 if scheme == "dynamic" else DType.INT4
     return any(takes_weights(target, node, weights) for node in layers)
 
 

@@ -50,6 +50,7 @@ def is_hybrid(node: Node) -> bool:
         and weights is not None
         and weights.dtype in (DType.INT8, DType.INT4)
         and weights.quant is not None
+        and not weights.quant.block
         and not weights.quant.zero_point.any()
     )
 

@@ -13,9 +13,11 @@ import numpy as np
 
 from edgepack.ir import Array, DType, Graph, Node, Value, row
 from edgepack.ir.dtypes import bfloat16_bits
-from edgepack.quantize.weights import quantize_weights, weight_params
+from edgepack.quantize.weights import block_params, quantize_weights, weight_params
 
 _SMALLEST: Final = 1024  # elements: below that, eight bits save less than the records they need
+
+BLOCK: Final = 32  # weights that share a scale where there are blocks; what runtimes have in common
 
 TakesWeights = Callable[[Node, DType], bool]
 
@@ -26,11 +28,13 @@ def quantize_dynamic(
     *,
     per_channel: bool = True,
     takes: TakesWeights = lambda node, dtype: True,
+    blocks: bool = False,
 ) -> int:
     """Make large weights integers, in place; return how many. Activations become so at run time.
 
     `takes` says whether the runtime multiplies real activations at a node with weights of a type:
-    int4 becomes int8 where it does not, and stays real where it takes neither.
+    int4 becomes int8 where it does not, and stays real where it takes neither. With `blocks`, int4
+    weights of dense layers have a scale for every 32 inputs, if that divides their number.
     """
     twins: dict[tuple[int, int | None, DType], Value] = {}
     for node in graph.nodes:
@@ -41,7 +45,10 @@ def quantize_dynamic(
             continue
         key = (id(weight), _axis(node, narrow, per_channel), narrow)
         if key not in twins:
-            params = weight_params(weight.real, narrow, key[1])
+            if blocks and narrow is DType.INT4 and _has_blocks(node, weight):
+                params = block_params(weight.real, BLOCK)
+            else:
+                params = weight_params(weight.real, narrow, key[1])
             data = quantize_weights(weight.real, params, narrow)
             twins[key] = graph.constant(data, f"{weight.name}_{narrow}", params)
             twins[key].dtype = narrow
@@ -63,6 +70,10 @@ def widen_weights(graph: Graph, takes: TakesWeights) -> int:
                 twins[id(value)] = graph.constant(value.real, f"{value.name}_float32")
             node.set_input(index, twins[id(value)])
     return len(twins)
+
+
+def _has_blocks(node: Node, weight: Value) -> bool:
+    return node.op == "FullyConnected" and weight.shape[-1] % BLOCK == 0
 
 
 def _narrowest(dtype: DType) -> tuple[DType, ...]:

@@ -33,7 +33,9 @@ LAYER_PRECISIONS: Final[Mapping[str, Precision | None]] = {
     "int16x8": Precision(DType.INT16, DType.INT8),
     "float": None,
 }
-SCHEMES: Final = ("auto", "none", *INTEGER_SCHEMES, "dynamic", "dynamic4", "fp16", "bf16")
+SCHEMES: Final = (
+    "auto", "none", *INTEGER_SCHEMES, "dynamic", "dynamic4", "blockwise4", "fp16", "bf16",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

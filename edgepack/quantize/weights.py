@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from edgepack.ir import Array, DType, QuantParams
 
+_BITS: Final = 8  # of precision in bfloat16
+_LEAST_SCALE, _LARGEST_SCALE = 2.0**-14, 2.0**15  # what float16 holds in full precision
 _BIAS_ROOM: Final = 2.0**30  # a bias may take half of int32, the accumulator needs the rest
 
 
@@ -41,6 +43,19 @@ def weight_params(
     if axis is None:
         return QuantParams.per_tensor(float(scale[0]))
     return QuantParams.per_channel(scale, axis % w.ndim)
+
+
+def block_params(w: Array, block: int) -> QuantParams:
+    """Symmetric int4 parameters for each `block` neighbours of `w` in its last dimension.
+
+    Scales are rounded up to numbers that float16 and bfloat16 both hold: TFLite files have the
+    former, XNNPACK computes with the latter. None is larger than float16's largest, nor zero.
+    """
+    blocks = w.reshape(-1, block).astype(np.float64)
+    wanted = np.abs(blocks).max(axis=1) / DType.INT4.limits[1]
+    scale = np.clip(np.where(wanted > 0, wanted, 1.0), _LEAST_SCALE, _LARGEST_SCALE)
+    fraction, power = np.frexp(scale)
+    return QuantParams.per_block(np.ldexp(np.ceil(fraction * 2**_BITS) / 2**_BITS, power), block)
 
 
 def quantize_weights(w: Array, params: QuantParams, dtype: DType) -> Array:

@@ -53,6 +53,7 @@ MAKES = {
     (PI, "int16x8"): ("int8", "float"),
     (PI, "dynamic"): ("int8", "float"),
     (PI, "dynamic4"): ("int4", "float"),
+    (PI, "blockwise4"): ("int4", "float"),  # per channel: blocks are for dense layers
     (PI, "fp16"): ("float32", "float"),  # widened from float16 by a Dequantize
     (PI, "bf16"): ("float32", "float"),  # by a Cast
     (JETSON, "w4a8"): ("int4", "float"),
@@ -62,6 +63,7 @@ INTEGERS = "choose --quantize int8 or int16x8 or w4a8 or none"
 REFUSED = {
     (MICRO, "dynamic"): INTEGERS,
     (MICRO, "dynamic4"): INTEGERS,
+    (MICRO, "blockwise4"): INTEGERS,
     (MICRO, "fp16"): INTEGERS,
     (MICRO, "bf16"): INTEGERS,
     (NPU, "dynamic"): INTEGERS,

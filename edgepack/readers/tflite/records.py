@@ -168,11 +168,30 @@ class _Parser:
             )
         if dtype is DType.BFLOAT16:  # only stored so: it is computed with in float32
             dtype, data = (None, None) if data is None else (DType.FLOAT32, bfloat16_real(data))
-        quant, problem = _quantization(tensor, shape, dtype)
+        quant, problem = self._blocks(tensor, shape), None
+        if quant is None:
+            quant, problem = _quantization(tensor, shape, dtype)
         return Tensor(
             index, name, shape, signature if len(signature) == len(shape) else shape, dtype,
             type_name, quant, data, tensor.IsVariable(), problem,
         )  # fmt: skip
+
+    def _blocks(self, tensor: Any, shape: tuple[int, ...]) -> QuantParams | None:
+        """Symmetric scales of blocks; None for any other quantization. ValueError when damaged."""
+        record = tensor.Quantization()
+        kind = self.s.QuantizationDetails.BlockwiseQuantization
+        if record is None or record.DetailsType() != kind:
+            return None
+        details = self.s.BlockwiseQuantization()
+        details.Init(record.Details().Bytes, record.Details().Pos)
+        scales = self.root.Subgraphs(0).Tensors(details.Scales())
+        raw = self._buffer(scales.Buffer())
+        if details.ZeroPoints() > 0 or raw is None or self.types[scales.Type()] != "FLOAT16":
+            return None
+        block, count = details.BlockSize(), raw.size // 2
+        if block < 1 or not shape or shape[-1] % block or np.prod(shape) != count * block:
+            raise ValueError(f"{count} scales do not suit blocks of {block} in {list(shape)}")
+        return QuantParams.per_block(raw.view(np.float16), block)
 
     def _buffer(self, index: int) -> Array | None:
         """The bytes of a buffer as a view of the file; None for an empty one."""

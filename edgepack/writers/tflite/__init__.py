@@ -9,7 +9,7 @@ The legal forms stand in the docstrings of the lowerings, and are checked there.
   Reverse has one axis; Lrn has rank 4; Slice and Pad have rank 1 to 5; resizing has not both
   align_corners and half_pixel;
 - Clip, Erf, BatchNorm, LayerNorm and RmsNorm have no builtin;
-- dtypes are those that the builtin takes: no float64, and those of 16 bits only for constants behind
+- dtypes are those that the builtin takes: no float64, and 16-bit floats only for constants behind
   a Dequantize node. A float32 node whose weight is an int8 constant with parameters is the hybrid
   form ("dynamic range"); int8 weights behind a Dequantize node are weight-only quantization.
 """

@@ -32,6 +32,7 @@ class TFLiteBuilder:
         self._packed = packed
         self._tensors: list[Any] = []
         self._index: dict[Value, int] = {}
+        self._block_scales: dict[Value, int] = {}  # the tensor that holds them
         self._buffers: list[Array | None] = [None]  # buffer 0 is the empty one, by the format
         self._alike: dict[tuple[int, bytes, bytes], list[int]] = {}
         self._codes: dict[tuple[str, int, str], int] = {}
@@ -95,6 +96,8 @@ class TFLiteBuilder:
     def tensor(self, value: Value) -> int:
         """The tensor index of `value`, added at first sight."""
         if value not in self._index:
+            if value.quant is not None and value.quant.block:
+                self._block_scales[value] = self.tensor(_block_scales(value, value.quant))
             self._index[value] = len(self._tensors)
             self._tensors.append(self._tensor(value))
         return self._index[value]
@@ -214,7 +217,7 @@ class TFLiteBuilder:
         if self._packed and isinstance(value.packed, Sparse):
             return self._sparse_tensor(tensor, value.packed, value)
         tensor.buffer = 0 if value.data is None else self._buffer(value.data, value.dtype)
-        tensor.quantization = None if value.quant is None else self._quantization(value.quant)
+        tensor.quantization = self._quantization(value)
         return tensor
 
     def _sparse_tensor(self, tensor: Any, form: Sparse, value: Value) -> Any:
@@ -224,8 +227,18 @@ class TFLiteBuilder:
         tensor.buffer = self._buffer(form.values, value.dtype)
         return tensor
 
-    def _quantization(self, quant: QuantParams) -> Any:
+    def _quantization(self, value: Value) -> Any:
+        quant = value.quant
+        if quant is None:
+            return None
         record = self._s.QuantizationParametersT()
+        if quant.block:
+            record.detailsType = self._s.QuantizationDetails.BlockwiseQuantization
+            record.details = self._s.BlockwiseQuantizationT()
+            record.details.scales = self._block_scales[value]
+            record.details.zeroPoints = -1
+            record.details.blockSize = quant.block
+            return record
         record.scale = quant.scale
         record.zeroPoint = quant.zero_point
         record.quantizedDimension = quant.axis or 0
@@ -259,6 +272,12 @@ def require(node: Node, legal: bool, what: str) -> None:
     """Raise InternalError unless the node has the form that its builtin takes."""
     if not legal:
         raise InternalError(f"{what} is not legal in TFLite", at=f"{node.op} {node.name}")
+
+
+def _block_scales(value: Value, quant: QuantParams) -> Value:
+    """The scales of blocks as the constant that the format has for them."""
+    data = quant.scale.astype(np.float16).reshape(*value.shape[:-1], -1)
+    return Value(f"{value.name}/scales", data.shape, DType.FLOAT16, None, data)
 
 
 def _without_trailing_none(values: Sequence[Value | None]) -> tuple[Value | None, ...]:

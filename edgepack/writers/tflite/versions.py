@@ -148,6 +148,9 @@ def _depthwise(op: Signature) -> int:
 def _fully_connected(op: Signature) -> int:
     if op.is_hybrid and op.has_per_channel_weights:
         return 12
+    weights = op.inputs[1]
+    if weights is not None and weights.quant is not None and weights.quant.block:
+        return 12
     if op.dtype(0) is _INT16:
         if op.dtype(1) is _INT4:
             return 13
