@@ -19,35 +19,75 @@ static inline int8_t *ep_border_s8(int32_t fill, int32_t n, int8_t *to)
     return end;
 }
 
+/*@ ep_block_s8 */
+/* rows > 0 runs of n > 0 numbers, `step` apart; what follows them in `to` is returned. */
+static inline int8_t *ep_block_s8(const int8_t *x, int32_t step, int32_t n, int32_t rows, int8_t *to)
+{
+#if defined(__ARM_FEATURE_MVE)
+    const int32_t ahead = n - ((n + 15) & ~15); /* from where a run's loop ends */
+    const int32_t next = step - n + ahead;
+    __asm__ volatile("1: \n"
+                     "dlstp.8 lr, %[n] \n"
+                     "2: \n"
+                     "vldrb.8 q0, [%[x]], #16 \n"
+                     "vstrb.8 q0, [%[to]], #16 \n"
+                     "letp lr, 2b \n"
+                     "subs %[rows], %[rows], #1 \n"
+                     "add %[x], %[x], %[next] \n"
+                     "add %[to], %[to], %[ahead] \n"
+                     "bne 1b \n"
+                     : [x] "+r"(x), [to] "+r"(to), [rows] "+r"(rows)
+                     : [n] "r"(n), [next] "r"(next), [ahead] "r"(ahead)
+                     : "q0", "lr", "cc", "memory");
+#else
+    for (; rows > 0; rows--) {
+        (void)memcpy(to, x, (size_t)n);
+        x += step;
+        to += n;
+    }
+#endif
+    return to;
+}
+
 /*@ ep_window_s8 */
 /* The window of x that begins at row top and column left; what follows it in `to` is returned. A
-   pixel of x has `pitch` channels. Columns that the filter takes one after the other are one run. */
+   pixel of x has `pitch` channels. */
 static inline int8_t *ep_window_s8(const ep_conv_t *p, const int8_t *x, int32_t pitch, int32_t top,
                                    int32_t left, int8_t *to)
 {
-    const int32_t depth = p->in_c, wide = p->kernel_w, width = p->in_w, height = p->in_h;
-    const int32_t run = (p->dilation_w == 1 && pitch == depth) ? wide : 1;
-    for (int32_t i = p->kernel_h; i > 0; i--) {
-        if (top < 0 || top >= height) {
-            to = ep_border_s8(p->fill, wide * depth, to);
+    const int32_t depth = p->in_c, high = p->kernel_h, wide = p->kernel_w;
+    const int32_t height = p->in_h, width = p->in_w, fill = p->fill;
+    if (p->dilation_h == 1 && p->dilation_w == 1 && pitch == depth) {
+        const int8_t *from = x + (top * width + left) * depth;
+        const int32_t step = width * depth, run = wide * depth;
+        if (top >= 0 && left >= 0 && top <= height - high && left <= width - wide) {
+            to = ep_block_s8(from, step, run, high, to);
         } else {
-            const int8_t *from = x + (top * width + left) * pitch;
-            int32_t column = left;
-            for (int32_t j = wide; j > 0; j -= run) {
-                if (column >= 0 && column + run <= width) {
-                    to = ep_copy_s8(from, run * depth, to);
+            const int32_t before = ep_clamp(-left, 0, wide) * depth;
+            const int32_t after = ep_clamp(left + wide - width, 0, wide) * depth;
+            for (int32_t row = top; row < top + high; row++) {
+                if (row < 0 || row >= height || before + after >= run) {
+                    to = ep_border_s8(fill, run, to);
                 } else {
-                    const int32_t before = ep_clamp(-column, 0, run);
-                    const int32_t after = ep_clamp(column + run - width, 0, run - before);
-                    to = ep_border_s8(p->fill, before * depth, to);
-                    to = ep_copy_s8(from + before * pitch, (run - before - after) * depth, to);
-                    to = ep_border_s8(p->fill, after * depth, to);
+                    to = ep_border_s8(fill, before, to);
+                    to = ep_copy_s8(from + before, run - before - after, to);
+                    to = ep_border_s8(fill, after, to);
                 }
-                column += p->dilation_w;
-                from += p->dilation_w * pitch;
+                from += step;
             }
         }
-        top += p->dilation_h;
+        return to;
+    }
+    for (int32_t i = 0; i < high; i++) {
+        const int32_t row = top + i * p->dilation_h;
+        for (int32_t j = 0; j < wide; j++) {
+            const int32_t column = left + j * p->dilation_w;
+            if (row < 0 || row >= height || column < 0 || column >= width) {
+                to = ep_border_s8(fill, depth, to);
+            } else {
+                to = ep_copy_s8(x + (row * width + column) * pitch, depth, to);
+            }
+        }
     }
     return to;
 }
