@@ -149,7 +149,7 @@ def old_python() -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("name", [name for name in EXPORTS if name != "bf16"])  # a newer type
 def test_runs_with_tflite_runtime_2_14(
     name: str, exports: dict[str, Path], old_python: Path
 ) -> None:
