@@ -119,7 +119,10 @@ def _opened(
     if emulation is not None:
         return emulation.files(), []
     micro = runs_in_micro(report.memory.get("runtime"), report.quantization.io)
-    return open_files(files, interface, micro=micro, threads=threads)
+    opened, notes = open_files(files, interface, micro=micro, threads=threads)
+    if report.files.get(EMULATED) is not None:
+        notes.append(f"{NOT_RUN} this run: model_c, which --on emulator compiles and runs")
+    return opened, notes
 
 
 def _written(folder: Path, report: Report) -> Report:

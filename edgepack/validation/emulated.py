@@ -139,7 +139,7 @@ class Emulation:
         self._model: EmulatedModel | None = None
         self._ahead: _Ahead | None = None
         self._compared: Compared | None = None
-        tflite = folder / "model.tflite"
+        tflite = _twin(folder)
         if report.files.get(EMULATED) is None:
             self._open_micro(tflite)
             return
@@ -305,6 +305,12 @@ def _infos(ports: Sequence[Port]) -> list[TensorInfo]:
     return [TensorInfo(p.name, p.shape_on("graph"), DType(p.storage or p.dtype)) for p in ports]
 
 
+def _twin(folder: Path) -> Path:
+    """The TFLite file with the C export's integers: the export's, else the one in device/."""
+    exported = folder / "model.tflite"
+    return exported if exported.is_file() else folder / "device" / "model.tflite"
+
+
 def _oracle(
     tflite: Path, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]
 ) -> tuple[Runtime, str]:
@@ -312,7 +318,7 @@ def _oracle(
     if not tflite.is_file():
         raise BadInput(
             f"{tflite} is what the C export's outputs are compared with, and it is not there",
-            hint="export with --formats tflite,c",
+            hint="export again",
         )
     try:
         return TflmRuntime(tflite.read_bytes(), inputs, outputs), MICRO

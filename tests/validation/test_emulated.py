@@ -67,6 +67,20 @@ def test_every_output_is_that_of_tensorflow_lite_micro(export: Path) -> None:
     assert stored["emulator"] == found
 
 
+def test_c_alone_is_compared_with_the_file_in_device(copy: Path) -> None:
+    (copy / "model.tflite").unlink()
+    stored = json.loads((copy / "report.json").read_text())
+    stored["files"]["tflite"] = None
+    (copy / "report.json").write_text(json.dumps(stored))
+    on_host = edgepack.validate(copy)
+    assert any("model_c" in note and "--on emulator" in note for note in on_host.notes)
+    report = edgepack.validate(copy, on=ON)
+    assert report.ok
+    assert report.emulator is not None
+    assert report.emulator["different_samples"] == 0
+    assert not any("model_c" in note for note in report.notes)
+
+
 ODD = """
     x: float32[1, 8, 8, 9] = input()
     v = random(1, 3, 3, 9)
