@@ -95,6 +95,8 @@ def scheme_in_words(report: Report) -> str:
         return scheme
     count = quantization.calibration_samples
     samples = f" ({count} samples)" if count else ""
+    if quantization.data == "data-free":
+        return f"{scheme}, ranges without data"
     return f"{scheme}, ranges from {quantization.data}{samples}"
 
 
