@@ -12,6 +12,7 @@ from edgepack.errors import BadInput
 from edgepack.report.comparison import exports_of, render_comparison, rows_of
 from tests.command_line import assert_refused, call
 from tests.report.samples import BARE, FITS, TOO_LARGE
+from tests.small_models import save_onnx
 
 
 @pytest.fixture
@@ -122,3 +123,9 @@ def test_notebooks_show_the_verdict() -> None:
     shown = TOO_LARGE._repr_html_()
     assert "It does not fit" in shown
     assert "net &amp; co.onnx on smaller" in shown
+
+
+def test_notebooks_show_layers(tmp_path: Path) -> None:
+    shown = edgepack.inspect(save_onnx(tmp_path))._repr_html_()
+    assert "<td" in shown
+    assert "FullyConnected" in shown
