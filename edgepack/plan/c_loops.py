@@ -20,9 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from edgepack.ir import DType, Node, Value
 
 ALIGNMENT: Final = 4  # of every offset in the arena; 8 for values with elements of 8 bytes
+_EXPANDED: Final = ("Conv2d", "DepthwiseConv2d", "FullyConnected")
+_WORTH: Final = 64  # bytes that codes must save: some 20 to 30 are the call that expands them
 WIDE: Final = 2  # bytes of an element that was widened to int16
 
 
@@ -32,7 +36,8 @@ class Loops:
 
     `pointwise_pixels` and `patch_pixels` are the pixels per block of 1x1 and of larger
     convolutions, `dense_rows` the rows per block of dense layers. A depthwise band takes as many
-    rows as fit `depthwise_bytes`, but at least what one output row needs.
+    rows as fit `depthwise_bytes`, but at least what one output row needs. `expands`: weights of few
+    values are stored as codes, and expanded behind the rest of the scratch memory before the layer.
     """
 
     pointwise_pixels: int
@@ -40,12 +45,13 @@ class Loops:
     dense_rows: int
     depthwise_channels: int
     depthwise_bytes: int
+    expands: bool = False
 
 
 LOOPS: Final[Mapping[str, Loops]] = {
     "speed": Loops(4, 4, 4, 1, 1536),
     "ram": Loops(2, 1, 1, 1, 0),
-    "flash": Loops(4, 4, 4, 1, 1536),
+    "flash": Loops(4, 4, 4, 1, 1536, expands=True),
 }
 
 
@@ -57,6 +63,33 @@ def alignment_of(value: Value) -> int:
 def widens(node: Node) -> bool:
     """Whether the kernel widens its inputs to int16 in scratch: those on 8-bit values do."""
     return node.input(0).dtype in (DType.INT8, DType.UINT8)
+
+
+def code_bits(weights: Value, outputs: int) -> int:
+    """Bits of a code for each of the values that weights have: 1, 2 or 4; 0 when they have more.
+
+    0 also where codes would save less than the call that expands them takes.
+    """
+    found = np.unique(weights.const)
+    padded = outputs % 2 or (weights.size // outputs) % 2  # by zeros, in layouts of pairs
+    distinct = len(found) + bool(padded and 0 not in found)
+    bits = next((bits for bits in (1, 2, 4) if distinct <= 1 << bits), 0)
+    saved = weights.size - (weights.size * bits + 7) // 8 - (1 << bits)
+    return bits if saved >= _WORTH else 0
+
+
+def expanded_bytes(node: Node, loops: Loops) -> int:
+    """Bytes of scratch memory for weights that are stored as codes; 0 where they are not."""
+    if not loops.expands or node.op not in _EXPANDED or not widens(node):
+        return 0
+    weights = node.optional(1)
+    if weights is None or weights.data is None:
+        return 0
+    outputs = weights.shape[3 if node.op == "DepthwiseConv2d" else 0]
+    if not code_bits(weights, outputs):
+        return 0
+    count = even(outputs) * even(weights.size // outputs)
+    return -(-count // ALIGNMENT) * ALIGNMENT
 
 
 def patch_pixels(node: Node, loops: Loops) -> int:

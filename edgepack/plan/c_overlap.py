@@ -21,13 +21,16 @@ import numpy as np
 
 from edgepack.ir import OPS, Node, Value
 from edgepack.ir.dtypes import Array
+from edgepack.plan.abi import align_up
 from edgepack.plan.c_loops import (
+    ALIGNMENT,
     WIDE,
     Loops,
     alignment_of,
     depthwise_pitch,
     depthwise_rows,
     even,
+    expanded_bytes,
     patch_pixels,
     widens,
 )
@@ -97,7 +100,17 @@ def runs_of_concat(node: Node) -> list[tuple[Value, int]] | None:
 
 
 def scratch_bytes(node: Node, loops: Loops) -> int:
-    """Bytes of working memory, disjoint from inputs and outputs, while `node` runs."""
+    """Bytes of working memory, disjoint from inputs and outputs, while `node` runs.
+
+    The inputs that are widened, then the weights that are expanded.
+    """
+    expanded = expanded_bytes(node, loops)
+    inputs = _widened_bytes(node, loops)
+    return align_up(inputs, ALIGNMENT) + expanded if expanded else inputs
+
+
+def _widened_bytes(node: Node, loops: Loops) -> int:
+    """Of inputs that were widened to 16 bits."""
     if node.op == "Conv2d" and widens(node):
         return patch_pixels(node, loops) * even(prod(node.input(1).shape[1:])) * WIDE
     if node.op == "DepthwiseConv2d" and widens(node):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgepack.ir import Graph, Node, Value
 from edgepack.plan.c_blocks import blocks_of, live_bytes
-from edgepack.plan.c_loops import LOOPS, Loops
+from edgepack.plan.c_loops import LOOPS, Loops, expanded_bytes
 from edgepack.plan.c_order import frugal_order
 from edgepack.plan.c_overlap import runs_of_concat, views
 from edgepack.plan.c_place import place
@@ -18,9 +18,10 @@ class CPlan:
     """The arena of the C runtime; all sizes and offsets in bytes.
 
     `offsets` has every value that is not constant, graph inputs and outputs too. `scratch` has
-    (offset, bytes) of the nodes that need working memory. `live_bytes` is, for each node of
-    `order`, what must be in use while it runs; the most of it, or what the inputs take together, is
-    `lower_bound_bytes`, which no placement of this order can undercut.
+    (offset, bytes) of the nodes that need working memory, the last `expanded` bytes of it for
+    weights that are stored as codes. `live_bytes` is, for each node of `order`, what must be in use
+    while it runs; the most of it, or what the inputs take together, is `lower_bound_bytes`, which
+    no placement of this order can undercut.
     """
 
     order: tuple[Node, ...]
@@ -29,6 +30,7 @@ class CPlan:
     arena_bytes: int
     lower_bound_bytes: int
     live_bytes: tuple[int, ...]
+    expanded: Mapping[Node, int] = field(default_factory=dict)
 
     def is_free(self, node: Node) -> bool:
         """Whether `node` needs no code: its outputs lie where their bytes already are."""
@@ -73,4 +75,5 @@ def _planned(graph: Graph, nodes: Sequence[Node], loops: Loops) -> CPlan:
         arena_bytes=arena,
         lower_bound_bytes=bound,
         live_bytes=tuple(live[1:-1]),
+        expanded={n: size for n in nodes if (size := expanded_bytes(n, loops))},
     )

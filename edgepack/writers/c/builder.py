@@ -101,6 +101,25 @@ class CBuilder:
         """Weights as `kernel` wants them in this variant."""
         return laid_out(kernel, self.variant, rows)
 
+    def weights(self, node: Node, kernel: str, rows: Array) -> Raw:
+        """Where `kernel` finds int8 weights [out, depth]: in a table, or expanded from codes."""
+        laid = np.ascontiguousarray(self.laid_out(kernel, rows)).reshape(-1)
+        note, room = f"{node.name}: weights", self.plan.expanded.get(node, 0)
+        if not room:
+            return self.table(laid, note)
+        if laid.size > room:
+            raise InternalError(f"{node.name} has {room} B for {laid.size} weights")
+        levels, codes = np.unique(laid, return_inverse=True)
+        bits = next(bits for bits in (1, 2, 4) if len(levels) <= 1 << bits)
+        each = 8 // bits
+        parts = np.pad(codes, (0, -codes.size % each)).reshape(-1, each) << bits * np.arange(each)
+        offset, given = self.plan.scratch[node]
+        place = f"EP_AT({offset + given - room})"
+        stored = self.table(parts.sum(axis=1).astype(np.uint8), f"{note}, {bits} bits each")
+        values = self.table(np.pad(levels, (0, (1 << bits) - len(levels))), f"{note}: values")
+        self.call("ep_expand_s8", values.text, stored.text, laid.size, bits, place)
+        return Raw(place)
+
     def call(self, kernel: str, *arguments: str | int) -> None:
         """Emit a call of a kernel."""
         self.kernels.add(kernel)
@@ -155,6 +174,7 @@ class CBuilder:
         At least one and at most `most`; the plan decides. Aligned to 4 bytes.
         """
         offset, given = self.plan.scratch.get(node, (0, 0))
+        given -= self.plan.expanded.get(node, 0)
         if given < unit:
             raise InternalError(f"{node.name} is given {given} B to work in and needs {unit}")
         return f"EP_AT({offset})", min(most, given // unit)

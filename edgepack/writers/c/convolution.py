@@ -127,7 +127,7 @@ def depthwise_conv2d(node: Node, out: CBuilder) -> None:
     scratch, lines, pitch = _band(node, out, shape)
     params = out.struct(
         "ep_depthwise_t",
-        weights=out.table(out.laid_out("ep_depthwise_s8", rows), f"{node.name}: weights"),
+        weights=out.weights(node, "ep_depthwise_s8", rows),
         **fields, **shape, times=w.shape[3] // x.shape[3],
         fill=zero(x), lines=lines, pitch=pitch,
     )  # fmt: skip
@@ -141,7 +141,8 @@ def _band(node: Node, out: CBuilder, shape: dict[str, Any]) -> tuple[str, int, i
     pitch += pitch % 2
     extent = (shape["kernel_h"] - 1) * shape["dilation_h"] + 1
     scratch, _ = out.scratch(node, extent * pitch * _WIDE)
-    given = out.plan.scratch[node][1] // (pitch * _WIDE)
+    inputs = out.plan.scratch[node][1] - out.plan.expanded.get(node, 0)
+    given = inputs // (pitch * _WIDE)
     lines = min((given - extent) // shape["stride_h"] + 1, shape["out_h"])
     return scratch, lines, pitch
 

@@ -20,7 +20,7 @@ from edgepack.writers.c.builder import CBuilder, refuse_unless
 def matrix(node: Node, out: CBuilder, rows: Array, kernel: str) -> dict[str, Any]:
     """An ep_matrix_t; `rows` are int8 [out, depth], laid out for the variant of `kernel`."""
     return {
-        "weights": out.table(out.laid_out(kernel, rows), f"{node.name}: weights"),
+        "weights": out.weights(node, kernel, rows),
         "depth": rows.shape[1],
         "out": len(rows) // node.attrs.get("groups", 1),
         **weighted(node, out, rows),

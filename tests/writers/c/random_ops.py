@@ -53,10 +53,9 @@ class Draw:
         stride = self.whole(1, 3), self.whole(1, 3)
         dilation = (self.whole(1, 2), self.whole(1, 2)) if stride == (1, 1) else (1, 1)
         sizes = [self.whole((k - 1) * d + 1, 12) for k, d in zip(kernel, dilation, strict=True)]
-        pads = [
-            (self.whole(0, (k - 1) * d), self.whole(0, (k - 1) * d))
-            for k, d in zip(kernel, dilation, strict=True)
-        ]
+        wider = 3 if self.whole(0, 4) == 0 else 0  # windows that lie in the padding
+        most = [(k - 1) * d + wider for k, d in zip(kernel, dilation, strict=True)]
+        pads = [(self.whole(0, m), self.whole(0, m)) for m in most]
         if self.whole(0, 2) == 0:
             pads = [(0, 0), (0, 0)]
         count = int(first) if axis == 0 else last

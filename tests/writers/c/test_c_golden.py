@@ -36,6 +36,7 @@ def texts() -> dict[str, str]:
         order=(conv, add, reshape, softmax),
         offsets=dict(zip(values, (0, 16, 0, 0, 16), strict=True)),
         scratch={conv: (32, 8)},
+        expanded={},
         arena_bytes=40,
         is_free=lambda node: node is reshape,
     )

@@ -42,6 +42,24 @@ void ep_matrix_s8(const ep_matrix_t *p, const int16_t *patches, int32_t pixels, 
     }
 }
 
+/*@ ep_expand_s8 */
+/* Numbers from codes of 1, 2 or 4 bits, the first in the lowest bits of a byte. */
+void ep_expand_s8(const int8_t *values, const uint8_t *codes, int32_t count, int32_t bits,
+                  int8_t *to)
+{
+    const uint32_t mask = (1U << bits) - 1U;
+    uint32_t left = 0;
+    for (int32_t i = 0, waiting = 0; i < count; i++) {
+        if (waiting == 0) {
+            left = *codes++;
+            waiting = 8;
+        }
+        to[i] = values[left & mask];
+        left >>= bits;
+        waiting -= bits;
+    }
+}
+
 /*@ ep_dense_t */
 /* rows of the input are worked on `block` at a time. */
 typedef struct {

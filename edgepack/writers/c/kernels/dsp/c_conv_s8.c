@@ -21,9 +21,8 @@ static inline void ep_window_s8(const ep_conv_t *p, const int8_t *x, int32_t top
             ep_border_s8(p->fill, wide, lane, at, step);
             at += wide;
         } else if (p->dilation_w == 1) {
-            const int32_t before = (left < 0) ? -left : 0;
-            const int32_t last = left + p->kernel_w - p->in_w;
-            const int32_t after = (last > 0) ? last : 0;
+            const int32_t before = ep_clamp(-left, 0, p->kernel_w);
+            const int32_t after = ep_clamp(left + p->kernel_w - p->in_w, 0, p->kernel_w - before);
             const int32_t inside = p->kernel_w - before - after;
             const int8_t *from = x + (row * p->in_w + left + before) * p->in_c;
             ep_border_s8(p->fill, before * p->in_c, lane, at, step);

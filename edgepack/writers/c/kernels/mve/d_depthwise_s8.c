@@ -56,9 +56,9 @@ typedef struct {
     int32_t rows, columns, pitch, stride_h, stride_w, bias;
 } ep_band_t;
 
-/*@ ep_three_by_three */
+/*@ ep_vector_three_s8 */
 /* Sums of a 3x3 filter with a stride_w of 1 or 2, row by row. */
-void ep_three_by_three(const ep_band_t *p, const int16_t *from, const int8_t *filter, int32_t *sums)
+void ep_vector_three_s8(const ep_band_t *p, const int16_t *from, const int8_t *filter, int32_t *sums)
 {
 #if defined(__ARM_FEATURE_MVE)
 #define EP_BY_ONE(row, first, middle, last) \
@@ -237,7 +237,7 @@ static inline void ep_filter_s8(const ep_depthwise_t *p, int32_t c, const int16_
                                     pitch, p->stride_h, p->stride_w, p->bias[c]};
             const int16_t *from = rows + i * p->stride_h * pitch + j * p->stride_w;
             if (three != 0) {
-                ep_three_by_three(&part, from, filter, sums);
+                ep_vector_three_s8(&part, from, filter, sums);
             } else {
                 ep_taps(p, &part, from, filter, sums);
             }
