@@ -1,7 +1,7 @@
 """edgepack: from a trained model to the edge.
 
-`load`, `inspect`, `check`, `export`, `validate`, `compare` and `targets` are the commands of the command line
-as calls; they are imported at first use, so that `import edgepack` is quick.
+`load`, `inspect`, `check`, `export`, `validate`, `compare` and `targets` are the commands of the
+command line as calls; they are imported at first use, so that `import edgepack` is quick.
 """
 
 from __future__ import annotations

@@ -77,10 +77,10 @@ def _is_float(node: Node) -> bool:
 def why_float(target: Target, node: Node, scheme: str) -> str:
     """The reason, as the end of a sentence, why a node stays float32 under an integer scheme."""
     names, dtype = _kernels(node), KERNELS[scheme if scheme == "int16x8" else "int8"]
-    for runtime in runtimes_of(target, node, dtype):
+    for runtime_name, runtime in runtimes_of(target, node, dtype).items():
         lacking = [name for name in names if not runtime.quantizes(name, dtype)]
         if lacking:
-            return f"no {dtype} kernel for {', '.join(lacking)} in {getattr(runtime, 'runtime', runtime).name}"
+            return f"no {dtype} kernel for {', '.join(lacking)} in {runtime_name}"
     computed = " with computed weights" if row(node.op).quant.weight is not None else ""
     return f"edgepack does not quantize {', '.join(names)}{computed}"
 

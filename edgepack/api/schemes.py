@@ -30,13 +30,17 @@ def checking_runtime() -> Runtime:
     return load_runtime("litert")
 
 
-def runtimes_of(target: Target, node: Node, dtype: str) -> tuple[Target | Runtime, ...]:
-    """Those that must have the node's kernel: the target's, and the one that checks files.
+def runtimes_of(target: Target, node: Node, dtype: str) -> dict[str, Target | Runtime]:
+    """By name those that must have the node's kernel: the target's, and the one that checks files.
 
     Files with a 16-bit LSTM are checked by TensorFlow Lite Micro alone: LiteRT has no such kernel.
     """
     alone = node.op == "Lstm" and dtype == "int16x8"
-    return (target,) if alone else (target, checking_runtime())
+    found: dict[str, Target | Runtime] = {target.runtime.name: target}
+    checking = checking_runtime()
+    if not alone and checking.name != target.runtime.name:
+        found[checking.name] = checking
+    return found
 
 
 def has_kernel(target: Target) -> HasKernel:
@@ -47,7 +51,7 @@ def has_kernel(target: Target) -> HasKernel:
         if row(node.op).quant.weight is not None and precision.weights is DType.INT4:
             dtype = "w4a8"
         names = builtins_of(node)
-        runtimes = runtimes_of(target, node, dtype)
+        runtimes = runtimes_of(target, node, dtype).values()
         return all(
             runtime.quantizes(name, dtype) for runtime in runtimes for name in names
         ) and not (_pads_with_zero(target.runtime) and _padded_blocks(node))
