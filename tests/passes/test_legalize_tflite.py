@@ -156,6 +156,12 @@ def test_legal_forms_are_left_alone(case):
     assert legalize_tflite(graph) == 0
 
 
+def test_constant_indices_take_32_bits():
+    _, graph = legalized(X + "i: int64[2] = const([2, 0])\ny = Gather(x, i, axis=1)")
+    (gather,) = [n for n in graph.nodes if n.op == "Gather"]
+    assert gather.input(1).dtype is DType.INT32  # TFLite Micro takes no others
+
+
 def test_erf_is_accurate():
     from math import erf
 

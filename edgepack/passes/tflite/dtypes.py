@@ -226,14 +226,18 @@ def _computed_in(node: Node) -> DType:
 
 
 def _index_type(graph: Graph, node: Node) -> bool:
+    """Indices of a type that the kernel takes; constant ones in 32 bits, as all runtimes do."""
     position, taken = _INDICES.get(node.op, (0, _ANY))
-    if not node.inputs or node.input(position).dtype in taken:
+    if not node.inputs:
         return False
-    make, indices = Maker(graph, node), node.input(position)
+    indices = node.input(position)
+    wide = node.op in _INDICES and indices.data is not None and indices.dtype is I64
+    if indices.dtype in taken and not wide:
+        return False
     if indices.data is not None:
         taken_indices = graph.constant(indices.data.astype(np.int32), indices.name)
     else:
-        taken_indices = cast(make, indices, I32)
+        taken_indices = cast(Maker(graph, node), indices, I32)
     node.set_input(position, taken_indices)
     return True
 
