@@ -13,7 +13,13 @@ import pytest
 
 from edgepack import cli
 
-RUN = "from edgepack.cli import main; main()"
+# As from a terminal: whatever runs the tests in the background may have had Ctrl-C ignored.
+RUN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from edgepack.cli import main
+main()
+"""
 
 
 @dataclass(frozen=True, slots=True)
