@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from edgepack.api.lowered import Lowered, tflite_file
 from edgepack.api.options import ExportOptions
 from edgepack.api.ordering import frugally_ordered
 from edgepack.api.source import read_source
+from edgepack.compress.frame import Step
 from edgepack.compress.packing import same_numbers
 from edgepack.data import load_samples, spread
 from edgepack.devices import Target
@@ -48,7 +50,7 @@ from edgepack.plan.device import fit
 from edgepack.plan.fit import Fit
 from edgepack.profiles import load_target
 from edgepack.quantize.options import INTEGER_SCHEMES
-from edgepack.report import Accuracy, FileInfo, Report, Requirement
+from edgepack.report import Accuracy, Compression, FileInfo, Report, Requirement
 from edgepack.report.model_explorer import overlays
 from edgepack.report.page import render_page
 from edgepack.validation.bundle import DeviceSamples, write_bundle
@@ -83,61 +85,99 @@ def export(model: Any, target: str | Path | Target, out: str | Path, **options: 
     formats = wanted.format_list(profile.formats)
     steps = steps_of(wanted)
     source = canonical(read_source(model, wanted), wanted.input_layout)
-    graph, record = compressed(source, profile, wanted, steps)
-    lowered = lower(graph, profile, wanted)
-    written, stored = compressed(lowered.graph, profile, wanted, steps, "stored")
-    lowered = frugally_ordered(with_stored(lowered, written), profile)
-    if graph is not source:
-        lowered = dataclasses.replace(lowered, original=legalized(source))
-    if wanted.onnx_exact and not is_quantized(lowered.portable):
-        raise BadInput(
-            "--onnx-exact spells out integer operators; this model's activations are real numbers",
-            hint="quantize it: --quantize int8",
-        )
-    findings = unsupported_on(profile, lowered.graph)
-    if findings and not wanted.allow_misfit:
-        raise Unsupported(
-            f"{profile.name} ({profile.runtime.name}) cannot run these operators",
-            findings,
-            hint="--allow-misfit exports all the same",
-        )
-    prepared = prepared_for_c(lowered.graph, wanted.optimize) if "c" in formats else None
-    project = c_project(prepared, profile, wanted) if prepared else {}
-    # C has no runtime on this machine: where it is alone, its integers are measured as TFLite
-    files = write_files(
-        lowered, formats if formats != ("c",) else ("tflite",), exact=wanted.onnx_exact
-    )
-    judged = judged_in_c(prepared, profile, wanted.prefix) if prepared else None
-    if judged and formats[0] == "c":
-        verdict = judged.verdict
-    else:
-        verdict = fit(profile, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
-    if judged:
-        verdict = verdict.beside(judged.verdict.flash)
-        lowered = dataclasses.replace(lowered, notes=(*lowered.notes, *judged.notes))
-    judgement, kept = _judge(lowered, files, verdict, wanted)
-    report = _report(graph, lowered, files, profile, wanted, verdict, findings, judgement)
+    graph, lowered, record = _lowered(source, steps, profile, wanted)
+    findings = _refused(lowered, profile, wanted)
+    made = _made(lowered, formats, profile, wanted)
+    judgement, kept = _judge(lowered, made.files, made.verdict, wanted)
+    report = _report(graph, lowered, made.files, profile, wanted, made.verdict, findings, judgement)
     report = dataclasses.replace(
         report,
-        compression=(*record, *stored),
+        compression=record,
+        notes=(*made.notes, *report.notes),
+        files=_file_infos(report, formats, made.project),
         command=command_line("export", model, target, options, out),
     )
-    if project:
-        asked = {key: info for key, info in report.files.items() if key in formats}
-        infos = {**dict.fromkeys(report.files), **asked, "c": project_info(project)}
-        report = dataclasses.replace(report, files=infos)
-    named = {name: (FILE_NAMES[name], data) for name, data in files.items()}
+    named = {name: (FILE_NAMES[name], data) for name, data in made.files.items()}
     with replaced_folder(Path(out)) as folder:
         for key, (name, data) in named.items():
             if key in formats:
                 (folder / name).write_bytes(data)
-        write_project(folder / FOLDER, project)
+        write_project(folder / FOLDER, made.project)
         write_bundle(folder, named, lowered.interface, kept, profile.id)
         (folder / "report.json").write_text(report.to_json())
         (folder / "report.html").write_text(render_page(report), encoding="utf-8")
-        for name, text in _overlays(report, lowered, files).items():
+        for name, text in _overlays(report, lowered, made.files).items():
             (folder / name).write_text(text, encoding="utf-8")
     return report
+
+
+def _lowered(
+    source: Graph, steps: Sequence[Step], target: Target, options: ExportOptions
+) -> tuple[Graph, Lowered, tuple[Compression, ...]]:
+    """(the float graph after compression, what is made of it, the record of its compression)."""
+    graph, record = compressed(source, target, options, steps)
+    lowered = lower(graph, target, options)
+    written, stored = compressed(lowered.graph, target, options, steps, "stored")
+    lowered = frugally_ordered(with_stored(lowered, written), target)
+    if graph is not source:
+        lowered = dataclasses.replace(lowered, original=legalized(source))
+    return graph, lowered, (*record, *stored)
+
+
+def _refused(lowered: Lowered, target: Target, options: ExportOptions) -> tuple[Finding, ...]:
+    """What the target cannot run. Raises Unsupported with it unless misfits are allowed."""
+    if options.onnx_exact and not is_quantized(lowered.portable):
+        raise BadInput(
+            "--onnx-exact spells out integer operators; this model's activations are real numbers",
+            hint="quantize it: --quantize int8",
+        )
+    findings = unsupported_on(target, lowered.graph)
+    if findings and not options.allow_misfit:
+        raise Unsupported(
+            f"{target.name} ({target.runtime.name}) cannot run these operators",
+            findings,
+            hint="--allow-misfit exports all the same",
+        )
+    return findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What goes into the folder, and whether the device has room for the first format of it.
+
+    `files` are also what is run on this machine: where C is alone, the TFLite file of its integers.
+    """
+
+    files: dict[str, bytes]
+    project: dict[str, str]
+    verdict: Fit
+    notes: tuple[str, ...] = ()
+
+
+def _made(
+    lowered: Lowered, formats: tuple[str, ...], target: Target, options: ExportOptions
+) -> _Made:
+    run_here = formats if formats != ("c",) else ("tflite",)
+    files = write_files(lowered, run_here, exact=options.onnx_exact)
+    if "c" not in formats:
+        return _Made(files, {}, _fit_of_file(lowered, files, target))
+    prepared = prepared_for_c(lowered.graph, options.optimize)
+    judged = judged_in_c(prepared, target, options.prefix)
+    first = judged.verdict if formats[0] == "c" else _fit_of_file(lowered, files, target)
+    project = c_project(prepared, target, options)
+    return _Made(files, project, first.beside(judged.verdict.flash), judged.notes)
+
+
+def _fit_of_file(lowered: Lowered, files: Mapping[str, bytes], target: Target) -> Fit:
+    return fit(target, lowered.graph, files.get("tflite") or tflite_file(lowered.graph))
+
+
+def _file_infos(
+    report: Report, formats: tuple[str, ...], project: Mapping[str, str]
+) -> Mapping[str, FileInfo | None]:
+    """What of the files is in the folder."""
+    infos = {key: info if key in formats else None for key, info in report.files.items()}
+    return infos | {"c": project_info(project) if project else None}
 
 
 def with_stored(lowered: Lowered, written: Graph) -> Lowered:
