@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final
 
-_HEADER: Final = struct.Struct("<16sHHIIIIIHHHHHH")
-_SECTION: Final = struct.Struct("<10I")
-_SYMBOL: Final = struct.Struct("<IIIBBH")
-_PROGBITS, _SYMTAB, _RELA, _REL = 1, 2, 4, 9
-_ALLOCATED: Final = 2
+from edgepack.run.emulator.elf import ALLOCATED, HEADER, SECTION, SYMBOL, SYMTAB
+
+_PROGBITS, _RELA, _REL = 1, 4, 9  # kinds of sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +25,8 @@ class Piece:
 
 def pieces(data: bytes) -> list[Piece]:
     """The sections of an object file that a program is linked from, in their order."""
-    header = _HEADER.unpack_from(data)
-    heads = [_SECTION.unpack_from(data, header[6] + i * header[11]) for i in range(header[12])]
+    header = HEADER.unpack_from(data)
+    heads = [SECTION.unpack_from(data, header[6] + i * header[11]) for i in range(header[12])]
     names = [_text(data, heads[header[13]][4] + head[0]) for head in heads]
     symbols = _symbols(data, heads)
     needs: dict[int, dict[str, None]] = {}
@@ -43,17 +40,17 @@ def pieces(data: bytes) -> list[Piece]:
     return [
         Piece(name, head[5], max(head[8], 1), tuple(needs.get(index, ())))
         for index, (name, head) in enumerate(zip(names, heads, strict=True))
-        if head[1] == _PROGBITS and head[2] & _ALLOCATED and head[5]
+        if head[1] == _PROGBITS and head[2] & ALLOCATED and head[5]
     ]
 
 
 def _symbols(data: bytes, heads: list[tuple[int, ...]]) -> list[tuple[str, int]]:
     """(name, section) of each symbol; section 0 is outside."""
-    table = next(head for head in heads if head[1] == _SYMTAB)
+    table = next(head for head in heads if head[1] == SYMTAB)
     strings = heads[table[6]][4]
     found = []
-    for offset in range(table[4], table[4] + table[5], _SYMBOL.size):
-        name, _, _, _, _, section = _SYMBOL.unpack_from(data, offset)
+    for offset in range(table[4], table[4] + table[5], SYMBOL.size):
+        name, _, _, _, _, section = SYMBOL.unpack_from(data, offset)
         found.append((_text(data, strings + name), section if section < len(heads) else 0))
     return found
 

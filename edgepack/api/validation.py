@@ -16,6 +16,7 @@ from edgepack.api.folder import replace_texts
 from edgepack.api.options import ExportOptions
 from edgepack.data import load_samples
 from edgepack.errors import BadInput
+from edgepack.ir import Array
 from edgepack.profiles import load_target
 from edgepack.report import Accuracy, FileInfo, Report
 from edgepack.report.page import render_page
@@ -51,16 +52,7 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
     place = _place(on)
     directory = Path(folder)
     report = read_report(directory)
-    try:
-        interface = read_interface(directory)
-        files = {
-            name: _intact(directory, i)
-            for name, i in report.files.items()
-            if i is not None and name != EMULATED
-        }
-        stored = bundle_samples(directory, interface) if data is None else []
-    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as problem:
-        raise BadInput(f"{directory} cannot be used: {problem}", hint="export again") from problem
+    interface, files, stored = _contents(directory, report, sampled=data is None)
     emulation = None
     if place is not None:
         emulation = Emulation(
@@ -97,6 +89,25 @@ def validate(folder: str | Path, data: Any = None, on: str = "host", **options: 
         notes=(*_kept_notes(report), *judgement.notes),
     )
     return _written(directory, renewed if emulation is None else emulation.completed(renewed))
+
+
+def _contents(
+    directory: Path, report: Report, *, sampled: bool
+) -> tuple[Interface, dict[str, bytes], list[dict[str, Array]]]:
+    """What the folder has: its interface, the files that run here, if `sampled` those of device/.
+
+    Raises BadInput for a folder that is damaged.
+    """
+    try:
+        interface = read_interface(directory)
+        files = {
+            name: _intact(directory, i)
+            for name, i in report.files.items()
+            if i is not None and name != EMULATED
+        }
+        return interface, files, bundle_samples(directory, interface) if sampled else []
+    except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as problem:
+        raise BadInput(f"{directory} cannot be used: {problem}", hint="export again") from problem
 
 
 def _place(on: str) -> Wanted | None:

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from edgepack.errors import InternalError
 
-_HEADER: Final = struct.Struct("<16sHHIIIIIHHHHHH")
+# Records of the file format, for relocatable files too.
+HEADER: Final = struct.Struct("<16sHHIIIIIHHHHHH")
 _SEGMENT: Final = struct.Struct("<8I")
-_SECTION: Final = struct.Struct("<10I")
-_SYMBOL: Final = struct.Struct("<IIIBBH")
-_ARM, _LOAD, _SYMTAB, _NOBITS = 40, 1, 2, 8
-_ALLOCATED: Final = 2
+SECTION: Final = struct.Struct("<10I")
+SYMBOL: Final = struct.Struct("<IIIBBH")
+SYMTAB: Final = 2
+_ARM, _LOAD, _NOBITS = 40, 1, 8
+ALLOCATED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,15 @@ class Elf:
     @classmethod
     def parse(cls, data: bytes) -> Elf:
         """Read a program. Raises InternalError for what no Arm linker of ours writes."""
-        if data[:6] != b"\x7fELF\x01\x01" or len(data) < _HEADER.size:
+        if data[:6] != b"\x7fELF\x01\x01" or len(data) < HEADER.size:
             raise InternalError("the linker did not write a little-endian 32-bit ELF file")
-        header = _HEADER.unpack_from(data)
+        header = HEADER.unpack_from(data)
         if header[2] != _ARM:
             raise InternalError("the linker did not write a program for Arm")
         phoff, shoff, phsize, phnum, shsize, shnum, shstr = (
             header[i] for i in (5, 6, 9, 10, 11, 12, 13)
         )
-        heads = [_SECTION.unpack_from(data, shoff + i * shsize) for i in range(shnum)]
+        heads = [SECTION.unpack_from(data, shoff + i * shsize) for i in range(shnum)]
         names = heads[shstr][4]
         sections = {
             s.name: s for s in (_section(data, head, names) for head in heads) if s is not None
@@ -111,18 +113,18 @@ class Elf:
 
 def _section(data: bytes, head: tuple[int, ...], names: int) -> Section | None:
     name, kind, flags, address, _, size = head[:6]
-    if not flags & _ALLOCATED or not size:
+    if not flags & ALLOCATED or not size:
         return None
     return Section(_text(data, names + name), address, size, 0 if kind == _NOBITS else size)
 
 
 def _symbols(data: bytes, heads: list[tuple[int, ...]]) -> Iterator[Symbol]:
     for head in heads:
-        if head[1] != _SYMTAB:
+        if head[1] != SYMTAB:
             continue
         strings = heads[head[6]][4]
-        for offset in range(head[4], head[4] + head[5], _SYMBOL.size):
-            name, value, size, info, _, section = _SYMBOL.unpack_from(data, offset)
+        for offset in range(head[4], head[4] + head[5], SYMBOL.size):
+            name, value, size, info, _, section = SYMBOL.unpack_from(data, offset)
             kind = info & 15
             if section:
                 address = value & ~1 if kind == 2 else value
